@@ -1,0 +1,267 @@
+// Package bridges is the contract between the gateway and the networks it
+// reaches. A driver speaks one kind of network (IRC, Matrix …) and knows no
+// XMPP; the gateway speaks XMPP and knows no network. Both know this package,
+// and this package knows only the standard library.
+//
+// # Who calls what
+//
+// The session of a user owns the user's state and calls the methods of Driver
+// and Network. A Network reports through the Sink it was opened with. Actions
+// (Join, Send …) only enqueue and return at once; their outcome is an event
+// that carries the same Ref. Queries (Directory, Lister …) block under their
+// context and are called from a worker. Everything but Run may be called from
+// any goroutine at any time after Open; when there is no connection, actions
+// and queries return an *Error of kind Offline.
+package bridges
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Identifiers are made and parsed by drivers only, and are canonical: two
+// names that the network takes for one have the same identifier.
+type (
+	NetworkID string // a network of a gateway, e.g. the name or host of an IRC network
+	RoomID    string // a room of one network
+	UserID    string // a person on one network
+	MessageID string // a message, where the network names its messages
+)
+
+// Ref is the session's name for one action, echoed in the event that tells its
+// outcome. Zero means: nobody waits for it.
+type Ref uint64
+
+// AddressKind tells what an address names.
+type AddressKind uint8
+
+// The kinds of address a local part can have.
+const (
+	AddressNetwork AddressKind = iota + 1 // the network itself: console, settings
+	AddressRoom
+	AddressPerson
+)
+
+// Address is a parsed local part. Name is the room or the person as it was
+// written, not yet folded by the network's rules; it is empty for a network.
+type Address struct {
+	Kind    AddressKind
+	Network NetworkID
+	Name    string
+}
+
+// Info describes a driver; it does not change while the program runs.
+type Info struct {
+	Type         string    // registered disco type of a gateway: "irc", "matrix"
+	Name         string    // for people: "IRC"
+	RoomType     string    // disco type of a conference identity: "irc" or "text"
+	Prompt       string    // asked by jabber:iq:gateway: "Channel or nickname"
+	PromptDesc   string    // one sentence of help with it
+	FixedNetwork NetworkID // set: there is one network and addresses leave it out
+}
+
+// NetworkInfo is a network the operator has listed.
+type NetworkInfo struct {
+	ID   NetworkID
+	Name string // for people
+}
+
+// Driver is one kind of network under one gateway's settings. All methods are
+// safe for concurrent use.
+type Driver interface {
+	Info() Info
+
+	// Parse reads an unescaped local part. It is syntactic and does no I/O. The
+	// error is an *Error of kind NotFound or Forbidden (a network the operator
+	// does not allow), with words for the user.
+	Parse(local string) (Address, error)
+	// Format is the inverse of Parse, unescaped.
+	Format(Address) string
+	// ParsePrompt turns what people type ("#linux on libera") into an address.
+	ParsePrompt(text string) (Address, error)
+	// Networks lists what the operator has listed, in that order.
+	Networks() []NetworkInfo
+
+	// Fields is what a user may register or configure for a network; with an
+	// empty id it begins with a field named "network".
+	Fields(NetworkID) []Field
+	// Check tries an account against its network and returns nil when the
+	// network accepted it. It blocks until ctx is done. An *Error of kind
+	// Offline or Timeout means the network could not be asked; other kinds are
+	// refusals, with the network's words.
+	Check(ctx context.Context, a Account) error
+
+	// Open makes the user's link to a network. No I/O.
+	Open(a Account, sink Sink) (Network, error)
+}
+
+// FieldKind tells how a field is asked for and shown.
+type FieldKind uint8
+
+// Kinds of field.
+const (
+	FieldText FieldKind = iota
+	FieldSecret
+	FieldBool   // "true" or "false"
+	FieldLines  // several lines, joined by "\n"
+	FieldChoice // one of Options
+)
+
+// Field is one thing a user may set.
+type Field struct {
+	Name     string // stable key in Account.Settings
+	Label    string
+	Help     string
+	Kind     FieldKind
+	Options  []string // FieldChoice
+	Default  string
+	Required bool
+	Advanced bool   // left out of the short road (XEP-0077 plain fields, chat questions)
+	Legacy   string // the XEP-0077 element that carries it: "nick", "username", "password", "name" …; empty: none
+}
+
+// Account is what a driver gets to know of a user on one network.
+type Account struct {
+	Owner    string // bare JID of the user: for log lines and for an ident answer, never sent as is
+	Network  NetworkID
+	Nick     string            // the nick to use when Settings has none
+	Settings map[string]string // by Field.Name, secrets included; nil: not registered
+	Log      *slog.Logger
+}
+
+// Start says under which circumstances a connection is made.
+type Start struct {
+	// Attended: somebody is waiting for this and can choose again. A nick that
+	// is taken then ends Run with kind Conflict; unattended, the driver regains
+	// it, or uses the alternatives the user named.
+	Attended bool
+	// Nick is what the user asked for with the join that opened the link; empty
+	// after the first connection.
+	Nick string
+}
+
+// Network is one user's link to one network.
+type Network interface {
+	// Run makes one connection and serves it until it is lost or ctx is done. It
+	// emits State(Online) once actions are possible, and never retries; the
+	// caller does, unless the error is permanent. Run is not called twice at a
+	// time. It returns an *Error, or nil after a polite end through ctx. State
+	// that queries show (Members) stays readable until the next Run.
+	Run(ctx context.Context, start Start) error
+
+	// RoomID and UserID fold a name by the network's rules as far as they are
+	// known now. Cheap.
+	RoomID(name string) RoomID
+	UserID(name string) UserID
+
+	// Join enters a room; outcome Entered or Failed.
+	Join(ref Ref, room string, opt JoinOptions) error
+	// Leave leaves a room; outcome Left with Self set.
+	Leave(ref Ref, room RoomID, reason string) error
+	// Send says something; outcome Message with the same Ref when the network
+	// has taken all of it, or Failed.
+	Send(ref Ref, to Place, m Outgoing) error
+
+	// Self is the user's own identity on the network: zero before Online.
+	Self() Member
+	// Members is the room's present membership without the user, in no
+	// particular order; ok is false where the user is not in.
+	Members(room RoomID) (self Member, others []Member, ok bool)
+	// Member is one of them, or the user.
+	Member(room RoomID, user UserID) (Member, bool)
+	// Capabilities tells what can be done at a place. Cheap.
+	Capabilities(Place) Caps
+}
+
+// JoinOptions refine a Join.
+type JoinOptions struct {
+	Password string
+}
+
+// Place is where something is said: in a room or with a person. One is set.
+type Place struct {
+	Room RoomID
+	User UserID
+}
+
+// MessageKind tells how a message was meant.
+type MessageKind uint8
+
+// Kinds of message.
+const (
+	Text   MessageKind = iota
+	Emote              // "/me" without the "/me "
+	Notice             // from a program, not to be answered by one
+)
+
+// Outgoing is what a user says. Only parts whose capability the place has are
+// set; the session turns the others into text.
+type Outgoing struct {
+	Kind MessageKind
+	Body string // may have several lines
+}
+
+// Caps is what a place can do, as data: it shows in disco and decides what the
+// session turns into text.
+type Caps struct {
+	Accounts bool // members carry an Account where they have one: occupant-ids are stable
+	Subject  bool // subjects can be set
+	Moderate bool // roles and affiliations can be set by those allowed
+	MaxLine  int  // bytes of text the network carries in one piece, 0: not known
+}
+
+// Sink takes what a network reports. Its methods are safe for concurrent use
+// while Run runs, and must not be called while holding a lock that a Network
+// method takes: the session may call back from inside Emit.
+type Sink interface {
+	// Emit hands over one event, in network order. It blocks while the session
+	// is busy, and returns an error only when ctx is done or the session ended.
+	Emit(ctx context.Context, ev Event) error
+	// Go runs f in a goroutine that Run's caller recovers, counts and awaits:
+	// the only way a driver starts one. ctx ends with Run's.
+	Go(f func(ctx context.Context))
+}
+
+// Role is what a member may do in a room now (XEP-0045 section 5.1, and the
+// same on every network).
+type Role uint8
+
+// Roles, rising.
+const (
+	RoleNone Role = iota
+	RoleVisitor
+	RoleParticipant
+	RoleModerator
+)
+
+// Affiliation is a member's lasting standing in a room (XEP-0045 section 5.2).
+type Affiliation uint8
+
+// Affiliations, rising.
+const (
+	AffiliationOutcast Affiliation = iota + 1
+	AffiliationNone
+	AffiliationMember
+	AffiliationAdmin
+	AffiliationOwner
+)
+
+// Member is somebody in a room, or the user.
+type Member struct {
+	ID          UserID
+	Nick        string // as the network writes it
+	Mask        string // user@host where known
+	Account     string // services account where known
+	Identity    string // stable name for an occupant-id: the account, else made once per presence and kept through a change of nick
+	Role        Role
+	Affiliation Affiliation
+	Away        bool
+}
+
+// Subject is a room's subject with who set it and when, as far as known.
+type Subject struct {
+	Text string
+	By   string // nick, or a server's name
+	At   time.Time
+}
