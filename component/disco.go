@@ -1,0 +1,186 @@
+package component
+
+import (
+	"slices"
+
+	"gosrc.io/xmpp/stanza"
+)
+
+// Namespaces of service discovery (XEP-0030).
+const (
+	NSDiscoInfo  = "http://jabber.org/protocol/disco#info"
+	NSDiscoItems = "http://jabber.org/protocol/disco#items"
+)
+
+// Services is what the small services of this package are wired with. Each is
+// installed by one function, called before the stream runs, which takes the
+// kinds of address that answer:
+//
+//	HandlePing(services, AddressHost, AddressNetwork)
+//
+// Their handlers run in the read loop and do not wait.
+type Services struct {
+	Router *Router
+	Disco  *Disco
+	Reply  func(*Out) bool // never blocks, as Stream.TrySend
+}
+
+// Identity says what an entity is (XEP-0030 section 3.1).
+type Identity struct{ Category, Type, Name, Lang string }
+
+// DiscoInfo is what an entity is and can do.
+type DiscoInfo struct {
+	Identities []Identity
+	Features   []string
+	Forms      []Form // XEP-0128, each with a FORM_TYPE
+}
+
+// AddFeature adds a feature once.
+func (i *DiscoInfo) AddFeature(feature string) {
+	if !slices.Contains(i.Features, feature) {
+		i.Features = append(i.Features, feature)
+	}
+}
+
+// Reply answers a disco#info request.
+func (i DiscoInfo) Reply(req *Stanza) *Out {
+	o := Result(req).Start(NSDiscoInfo, "query").OptAttr("node", req.Payload().Attr("node"))
+	for _, id := range i.Identities {
+		o.Start("", "identity").Attr("category", id.Category).Attr("type", id.Type)
+		o.OptAttr("name", id.Name).OptAttr("xml:lang", id.Lang).End()
+	}
+	for _, feature := range i.Features {
+		o.Start("", "feature").Attr("var", feature).End()
+	}
+	for _, form := range i.Forms {
+		form.AppendTo(o)
+	}
+	return o.End()
+}
+
+// Disco is the registry of what the addresses of a gateway are. It is filled
+// before the stream runs and only read afterwards; so it needs no lock.
+type Disco struct {
+	info  map[AddressKind]*DiscoInfo
+	nodes map[discoNode]discoSource
+}
+
+type discoNode struct {
+	kind AddressKind
+	node string
+}
+
+// discoSource answers for a node. Both functions run in the read loop, must not
+// wait, and may be nil.
+type discoSource struct {
+	info  func(*Stanza) (DiscoInfo, *StanzaError)
+	items func(*Stanza) ([]Item, *StanzaError)
+}
+
+// NewDisco makes an empty registry.
+func NewDisco() *Disco {
+	return &Disco{info: make(map[AddressKind]*DiscoInfo), nodes: make(map[discoNode]discoSource)}
+}
+
+func (d *Disco) of(kind AddressKind) *DiscoInfo {
+	i := d.info[kind]
+	if i == nil {
+		i = new(DiscoInfo)
+		d.info[kind] = i
+	}
+	return i
+}
+
+// AddIdentity adds an identity to every address of a kind. The order is kept:
+// clients take the first for what the address is.
+func (d *Disco) AddIdentity(kind AddressKind, id Identity) {
+	i := d.of(kind)
+	i.Identities = append(i.Identities, id)
+}
+
+// AddFeature adds a feature to every address of a kind, once.
+func (d *Disco) AddFeature(kind AddressKind, feature string) { d.of(kind).AddFeature(feature) }
+
+// AddForm adds extended information to every address of a kind (XEP-0128).
+func (d *Disco) AddForm(kind AddressKind, form Form) {
+	i := d.of(kind)
+	i.Forms = append(i.Forms, form)
+}
+
+// SetItems says what the addresses of a kind list. items runs in the read loop
+// and must not wait; it returns entries in a stable order.
+func (d *Disco) SetItems(kind AddressKind, items func(*Stanza) ([]Item, *StanzaError)) {
+	d.setNode(kind, "", discoSource{items: items})
+}
+
+// SetNode says what a node of the addresses of a kind is and lists, under the
+// rules of SetItems. Either function may be nil.
+func (d *Disco) SetNode(kind AddressKind, node string, info func(*Stanza) (DiscoInfo, *StanzaError), items func(*Stanza) ([]Item, *StanzaError)) {
+	d.setNode(kind, node, discoSource{info: info, items: items})
+}
+
+func (d *Disco) setNode(kind AddressKind, node string, s discoSource) {
+	d.nodes[discoNode{kind, node}] = s
+}
+
+// Info is a copy of what the addresses of a kind are, for those who add to it
+// what only they know of one address.
+func (d *Disco) Info(kind AddressKind) DiscoInfo {
+	i := d.of(kind)
+	return DiscoInfo{
+		Identities: slices.Clone(i.Identities),
+		Features:   slices.Clone(i.Features),
+		Forms:      slices.Clone(i.Forms),
+	}
+}
+
+// HandleDisco answers disco#info and disco#items for addresses whose answer is
+// in the registry.
+func HandleDisco(s Services, kinds ...AddressKind) {
+	for _, kind := range kinds {
+		s.Disco.AddFeature(kind, NSDiscoInfo)
+		s.Disco.AddFeature(kind, NSDiscoItems)
+		s.Router.Handle(kind, KindIQ, "get", NSDiscoInfo, "query", func(req *Stanza) {
+			s.Reply(s.Disco.answerInfo(kind, req))
+		})
+		s.Router.Handle(kind, KindIQ, "get", NSDiscoItems, "query", func(req *Stanza) {
+			s.Reply(s.Disco.answerItems(kind, req))
+		})
+	}
+}
+
+func noSuchNode() *StanzaError {
+	return NewStanzaError(stanza.ErrorTypeCancel, "item-not-found", "There is no such node.")
+}
+
+func (d *Disco) answerInfo(kind AddressKind, req *Stanza) *Out {
+	node := req.Payload().Attr("node")
+	if source := d.nodes[discoNode{kind, node}]; source.info != nil {
+		info, err := source.info(req)
+		if err != nil {
+			return ErrorReply(req, err)
+		}
+		return info.Reply(req)
+	}
+	info := d.of(kind)
+	if node != "" && !isCapsNode(node, info) {
+		return ErrorReply(req, noSuchNode())
+	}
+	return info.Reply(req)
+}
+
+func (d *Disco) answerItems(kind AddressKind, req *Stanza) *Out {
+	node := req.Payload().Attr("node")
+	source, ok := d.nodes[discoNode{kind, node}]
+	if !ok && node != "" {
+		return ErrorReply(req, noSuchNode())
+	}
+	var items []Item
+	if source.items != nil {
+		var err *StanzaError
+		if items, err = source.items(req); err != nil {
+			return ErrorReply(req, err)
+		}
+	}
+	return ItemsReply(req, items)
+}
