@@ -1,0 +1,56 @@
+# transportd. "make help" lists what there is.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BUILD   := $(GO) build -trimpath -buildvcs=false
+# How long each fuzz target runs under "make fuzz".
+FUZZTIME ?= 20s
+# Of which packages "make bench" runs the benchmarks.
+BENCH   ?= ./component/... ./bridges/...
+
+.DEFAULT_GOAL := build
+.PHONY: build test lint demo bench fuzz load clean help deps-test deps-demo
+
+build: ## build bin/transportd
+	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/transportd ./cmd/transportd
+
+test: deps-test lint ## install what the tests need, then check and test everything
+	$(GO) test -race -timeout 30m ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+demo: deps-demo build ## a live conversation between XMPP and IRC on this machine
+	@$(BUILD) -o bin/demo ./internal/demo
+	@bin/demo -transportd bin/transportd
+
+bench: ## benchmarks, beside gosrc.io/xmpp where it does the same
+	$(GO) test -run '^$$' -bench . -benchmem $(BENCH)
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package"; \
+		done; \
+	done
+
+load: build ## load figures, beside the do-nothing relay (docs/performance.md)
+	$(GO) run ./internal/load -transportd bin/transportd
+
+deps-test:
+	@scripts/install-deps.sh test
+
+deps-demo:
+	@scripts/install-deps.sh demo
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
