@@ -17,11 +17,14 @@ import (
 // NSCommands is ad-hoc commands (XEP-0050).
 const NSCommands = "http://jabber.org/protocol/commands"
 
+// sendTime is how long an answer may wait for the writer's queue.
+const sendTime = 10 * time.Second
+
 // Command is something a user can have done. One definition serves ad-hoc
 // commands, where its steps are forms, and the chat with the gateway, where
 // every field of a form becomes a question.
 type Command struct {
-	Node string // of the ad-hoc command; unique among those of an address
+	Node string // of the ad-hoc command, unique among those of an address; "": only in the chat
 	Verb string // what is typed in the chat, one lower-case word; "": not in the chat
 	Name string // a few words: the title in lists
 	Help string // one sentence more, for the chat's help
@@ -43,10 +46,13 @@ type StepFunc func(ctx context.Context, c *Call) (*Step, error)
 
 // Call is what a step works with.
 type Call struct {
-	From   JID // the client's full JID
-	To     JID // the bare address the command was sent to
-	Lang   string
-	Chat   bool   // asked for in the chat
+	From JID // the client's full JID
+	To   JID // the bare address the command was sent to
+	Lang string
+	Chat bool // asked for in the chat
+	// Typed is what was typed behind the verb, by the names in Args. Forms take
+	// it by themselves; it tells whether there is reason to ask.
+	Typed  map[string]string
 	Values Values // what was filled in; empty in the first step
 }
 
@@ -78,25 +84,24 @@ func Done(text string) *Step { return &Step{Note: text} }
 // CommandsConfig is what a command service is made with. Zero values stand for
 // the defaults.
 type CommandsConfig struct {
-	Reply func(*Out) bool                         // from the read loop; never blocks
-	Send  func(ctx context.Context, o *Out) error // from workers; may block
-	Log   *slog.Logger
+	Reply   func(*Out) bool                         // from the read loop; never blocks
+	Send    func(ctx context.Context, o *Out) error // from workers; may block
+	Workers *Workers                                // run the steps
+	Log     *slog.Logger
 
-	Greeting   string        // begins the chat's help
-	Workers    int           // steps that run at a time; default 8
-	Queue      int           // steps that wait for a worker; default 256
-	PerUser    int           // dialogues a user may have open, by bare JID; default 6. The oldest idle one gives way.
-	Total      int           // dialogues open in all; default 4096. Then new ones are refused.
-	Expiry     time.Duration // of an idle dialogue; default 1 h
-	StepTime   time.Duration // what one step may take; default 45 s
-	ChatStrays int           // unknown lines in a row the chat answers before it falls silent; default 5
+	Greeting string        // begins the chat's help
+	PerUser  int           // dialogues a user may have open, by bare JID; default 6. The oldest idle one gives way.
+	Total    int           // dialogues open in all; default 4096. Then new ones are refused.
+	Expiry   time.Duration // of an idle dialogue; default 1 h
+	StepTime time.Duration // what one step may take; default 45 s
+	Strays   int           // unknown lines in a row the chat answers before it falls silent; default 5
 }
 
 func (c *CommandsConfig) setDefaults() {
 	for _, d := range []struct {
 		value *int
 		def   int
-	}{{&c.Workers, 8}, {&c.Queue, 256}, {&c.PerUser, 6}, {&c.Total, 4096}, {&c.ChatStrays, 5}} {
+	}{{&c.PerUser, 6}, {&c.Total, 4096}, {&c.Strays, 5}} {
 		if *d.value == 0 {
 			*d.value = d.def
 		}
@@ -113,27 +118,20 @@ func (c *CommandsConfig) setDefaults() {
 }
 
 // Commands is the command service of a gateway. Its handlers never wait: steps
-// run on workers, whose life is that of Run.
+// run on workers.
 type Commands struct {
 	cfg      CommandsConfig
 	commands []*Command
-	jobs     chan *job
 
-	mu      sync.Mutex // guards the two maps and what hangs off them
-	adhoc   map[string]*dialogue
-	chats   map[chatKey]*chat
-	stopped bool
+	mu    sync.Mutex // guards the two maps and what hangs off them
+	adhoc map[string]*dialogue
+	chats map[chatKey]*chat
 }
 
-// NewCommands makes a command service. Nothing is answered until Run runs.
+// NewCommands makes a command service.
 func NewCommands(cfg CommandsConfig) *Commands {
 	cfg.setDefaults()
-	return &Commands{
-		cfg:   cfg,
-		jobs:  make(chan *job, cfg.Queue),
-		adhoc: make(map[string]*dialogue),
-		chats: make(map[chatKey]*chat),
-	}
+	return &Commands{cfg: cfg, adhoc: make(map[string]*dialogue), chats: make(map[chatKey]*chat)}
 }
 
 // Add adds commands. It is called before the stream runs. Commands keep the
@@ -144,8 +142,8 @@ func (c *Commands) Add(commands ...Command) {
 	}
 }
 
-// List is what a user may do at an address of a kind.
-func (c *Commands) List(kind AddressKind, from JID) []*Command {
+// list is what a user may do at an address of a kind.
+func (c *Commands) list(kind AddressKind, from JID) []*Command {
 	from = from.Bare()
 	var list []*Command
 	for _, cmd := range c.commands {
@@ -161,7 +159,7 @@ func (cmd *Command) allows(from JID) bool { return cmd.Allowed == nil || cmd.All
 // find returns the command of that node. The error says why there is none.
 func (c *Commands) find(kind AddressKind, from JID, node string) (*Command, *StanzaError) {
 	for _, cmd := range c.commands {
-		if cmd.Node != node || !slices.Contains(cmd.Targets, kind) {
+		if node == "" || cmd.Node != node || !slices.Contains(cmd.Targets, kind) {
 			continue
 		}
 		if !cmd.allows(from.Bare()) {
@@ -172,46 +170,15 @@ func (c *Commands) find(kind AddressKind, from JID, node string) (*Command, *Sta
 	return nil, NewStanzaError(stanza.ErrorTypeCancel, "item-not-found", "There is no such command.")
 }
 
-// Run runs the workers until ctx is done, and returns when the last of them has
-// ended. What still waits is answered with an error then.
+// Run forgets dialogues that nobody goes on with, until ctx is done. It is
+// never needed for an answer.
 func (c *Commands) Run(ctx context.Context) error {
-	var workers sync.WaitGroup
-	for range c.cfg.Workers {
-		workers.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case j := <-c.jobs:
-					c.work(ctx, j)
-				}
-			}
-		})
-	}
-	c.sweep(ctx)
-	workers.Wait()
-	c.mu.Lock()
-	c.stopped = true
-	c.mu.Unlock()
-	for {
-		select {
-		case j := <-c.jobs:
-			j.cancel()
-			j.finish(nil, busy("The gateway is shutting down."))
-		default:
-			return nil
-		}
-	}
-}
-
-// sweep forgets dialogues that nobody goes on with, until ctx is done.
-func (c *Commands) sweep(ctx context.Context) {
 	tick := time.NewTicker(c.cfg.Expiry / 8)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case now := <-tick.C:
 			c.mu.Lock()
 			c.expire(now)
@@ -230,22 +197,18 @@ type job struct {
 	finish func(*Step, *StanzaError) // called once, on a worker
 }
 
-// submit hands a step to the workers, and reports whether there was room. It is
-// called with the lock held, so that nothing comes in behind the last answer.
+// submit hands a step to the workers, and reports whether there was room.
 func (c *Commands) submit(j *job) bool {
-	if c.stopped {
-		return false
-	}
 	j.ctx, j.cancel = context.WithCancel(context.Background())
-	select {
-	case c.jobs <- j:
-		return true
-	default:
+	if !c.cfg.Workers.Go(j.call.From, "", func(ctx context.Context) { c.work(ctx, j) }) {
 		j.cancel()
 		return false
 	}
+	return true
 }
 
+// work does a step. ctx is done when the program ends, the job's own when the
+// user has cancelled it.
 func (c *Commands) work(ctx context.Context, j *job) {
 	defer j.cancel()
 	stop := context.AfterFunc(ctx, j.cancel)
@@ -282,7 +245,7 @@ func (c *Commands) userError(ctx context.Context, j *job, err error) *StanzaErro
 	case errors.As(err, &se):
 		return se
 	case ctx.Err() != nil:
-		return NewStanzaError(stanza.ErrorTypeWait, "remote-server-timeout", "This took too long and was given up.")
+		return NewStanzaError(stanza.ErrorTypeWait, "remote-server-timeout", "This could not be done in time and was given up.")
 	}
 	c.cfg.Log.Error("command failed", "command", j.name, "user", j.call.From.Bare().String(), "err", err)
 	return NewStanzaError(stanza.ErrorTypeWait, "internal-server-error", "Something went wrong in the gateway.")
@@ -294,7 +257,7 @@ func (c *Commands) send(o *Out) {
 	if o == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.StepTime)
+	ctx, cancel := context.WithTimeout(context.Background(), sendTime)
 	defer cancel()
 	if err := c.cfg.Send(ctx, o); err != nil {
 		c.cfg.Log.Debug("answer to a command not sent", "err", err)

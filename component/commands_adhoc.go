@@ -40,7 +40,7 @@ func HandleCommands(s Services, c *Commands, kinds ...AddressKind) {
 			},
 			func(req *Stanza) ([]Item, *StanzaError) { return c.Items(kind, req), nil })
 		for _, cmd := range c.commands {
-			if slices.Contains(cmd.Targets, kind) {
+			if cmd.Node != "" && slices.Contains(cmd.Targets, kind) {
 				s.Disco.SetNode(kind, cmd.Node, func(req *Stanza) (DiscoInfo, *StanzaError) {
 					return c.Info(kind, req)
 				}, nil)
@@ -54,7 +54,10 @@ func HandleCommands(s Services, c *Commands, kinds ...AddressKind) {
 // NSCommands.
 func (c *Commands) Items(kind AddressKind, req *Stanza) []Item {
 	var items []Item
-	for _, cmd := range c.List(kind, req.From) {
+	for _, cmd := range c.list(kind, req.From) {
+		if cmd.Node == "" {
+			continue
+		}
 		items = append(items, Item{JID: req.To, Node: cmd.Node, Name: cmd.Name})
 	}
 	return items

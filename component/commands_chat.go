@@ -2,6 +2,7 @@ package component
 
 import (
 	"crypto/rand"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -151,7 +152,7 @@ func (c *Commands) stray(key chatKey, text string) string {
 	}
 	t.strays++
 	t.expires = time.Now().Add(c.cfg.Expiry)
-	if t.cmd == nil && t.strays > c.cfg.ChatStrays {
+	if t.cmd == nil && t.strays > c.cfg.Strays {
 		return ""
 	}
 	return text
@@ -159,7 +160,7 @@ func (c *Commands) stray(key chatKey, text string) string {
 
 // verbs is what a user may type at an address of a kind.
 func (c *Commands) verbs(kind AddressKind, from JID) []*Command {
-	return slices.DeleteFunc(c.List(kind, from), func(cmd *Command) bool { return cmd.Verb == "" })
+	return slices.DeleteFunc(c.list(kind, from), func(cmd *Command) bool { return cmd.Verb == "" })
 }
 
 func (c *Commands) help(list []*Command, verb string) string {
@@ -222,7 +223,7 @@ func (c *Commands) runChat(key chatKey, t *chat, m *Stanza, step StepFunc, value
 	j := &job{
 		step: step,
 		name: t.cmd.Node,
-		call: &Call{From: m.From, To: key.to, Lang: m.Lang, Chat: true, Values: values},
+		call: &Call{From: m.From, To: key.to, Lang: m.Lang, Chat: true, Typed: maps.Clone(t.typed), Values: values},
 	}
 	j.finish = func(outcome *Step, err *StanzaError) { c.chatFinished(key, t, j, reply, outcome, err) }
 	if !c.submit(j) {
@@ -277,7 +278,7 @@ func (c *Commands) ask(key chatKey, t *chat, m *Stanza, step *Step) string {
 	t.answer = &Form{Type: FormSubmit}
 	intro := stepIntro(step)
 	if step.Form != nil {
-		t.prefill(step.Form)
+		intro = joinParagraphs(intro, t.prefill(step.Form))
 	}
 	if len(t.asking) > 0 {
 		return joinParagraphs(intro, t.question())
@@ -289,26 +290,32 @@ func (c *Commands) ask(key chatKey, t *chat, m *Stanza, step *Step) string {
 }
 
 // prefill answers what needs no question: hidden fields, and what was typed
-// behind the verb where it fits.
-func (t *chat) prefill(form *Form) {
+// behind the verb where it fits. It returns what is wrong with the rest.
+func (t *chat) prefill(form *Form) string {
+	var problems []string
 	for _, f := range form.Fields {
 		switch {
 		case f.Type == FieldFixed || f.Var == "":
 		case f.Type == FieldHidden:
 			t.give(f, f.Values)
 		default:
-			if word, ok := t.typed[f.Var]; ok {
+			if word, ok := t.typed[f.Var]; ok && f.Type != FieldTextPrivate {
 				delete(t.typed, f.Var)
-				if values, problem := f.parse(word); problem == "" && f.Type != FieldTextPrivate {
+				values, problem := f.parse(word)
+				if problem == "" {
 					t.give(f, values)
 					continue
 				}
+				problems = append(problems, problem)
+				t.asking = append(t.asking, f)
+				continue
 			}
 			if !f.Advanced {
 				t.asking = append(t.asking, f)
 			}
 		}
 	}
+	return strings.Join(problems, " ")
 }
 
 func (t *chat) give(f FormField, values []string) {
