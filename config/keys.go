@@ -1,0 +1,139 @@
+package config
+
+import (
+	"encoding"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// tagName returns the key of a struct field, empty for one without.
+func tagName(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("mapstructure"), ",")
+	if name == "-" {
+		return ""
+	}
+	return name
+}
+
+// squashed tells whether the keys of a field's struct stand beside it.
+func squashed(f reflect.StructField) bool {
+	return strings.Contains(f.Tag.Get("mapstructure"), ",squash")
+}
+
+// isTable tells whether a type is written as a table of keys.
+func isTable(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// walkKeys calls f for every key a struct type reads, tables included. The keys
+// inside a list of tables have "[]" behind the list's name.
+func walkKeys(t reflect.Type, at string, f func(key string, t reflect.Type)) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		if squashed(field) {
+			walkKeys(field.Type, at, f)
+			continue
+		}
+		name := tagName(field)
+		if name == "" {
+			continue
+		}
+		key := join(at, name)
+		switch {
+		case isTable(field.Type):
+			f(key, field.Type)
+			walkKeys(field.Type, key, f)
+		case field.Type.Kind() == reflect.Slice && isTable(field.Type.Elem()):
+			f(key+"[]", field.Type)
+			walkKeys(field.Type.Elem(), key+"[]", f)
+		default:
+			f(key, field.Type)
+		}
+	}
+}
+
+// structKeys lists the keys a struct type reads.
+func structKeys(t reflect.Type) []string {
+	var out []string
+	walkKeys(t, "", func(key string, _ reflect.Type) { out = append(out, key) })
+	return out
+}
+
+// Keys lists the keys that a pointer to a struct with mapstructure tags reads,
+// without the tables that hold them; lists of tables show as "name[]".
+func Keys(v any) []string {
+	var out []string
+	walkKeys(reflect.TypeOf(v).Elem(), "", func(key string, t reflect.Type) {
+		if !isTable(t) && !strings.HasSuffix(key, "[]") {
+			out = append(out, key)
+		}
+	})
+	return out
+}
+
+// settable are the keys one value can be given to from outside the file: all
+// that are neither tables nor lists of tables.
+func settable(t reflect.Type) map[string]reflect.Type {
+	out := map[string]reflect.Type{}
+	walkKeys(t, "", func(key string, t reflect.Type) {
+		if !isTable(t) && !strings.Contains(key, "[]") {
+			out[key] = t
+		}
+	})
+	return out
+}
+
+// coerce turns text from the environment or a flag into what a file would have
+// held for a key of this type. What does not fit stays text and is reported by
+// the decoder.
+func coerce(text string, t reflect.Type) any {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return text
+	case t.Kind() == reflect.Slice:
+		list := []any{}
+		for part := range strings.SplitSeq(text, ",") {
+			if part = strings.TrimSpace(part); part != "" {
+				list = append(list, part)
+			}
+		}
+		return list
+	case t.Kind() == reflect.Bool:
+		switch text {
+		case "true":
+			return true
+		case "false":
+			return false
+		}
+	case t.Kind() == reflect.Int:
+		var n int64
+		for i, r := range text {
+			if r < '0' || r > '9' || i > 9 {
+				return text
+			}
+			n = n*10 + int64(r-'0')
+		}
+		return n
+	}
+	return text
+}
+
+// withoutIndices turns "networks[3].ports" into "networks[].ports".
+func withoutIndices(key string) string {
+	var b strings.Builder
+	inside := false
+	for _, r := range key {
+		switch {
+		case r == '[':
+			inside = true
+			b.WriteString("[")
+		case r == ']':
+			inside = false
+			b.WriteString("]")
+		case !inside:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,59 @@
+package config
+
+import (
+	"errors"
+	"maps"
+)
+
+// Section is a driver's part of a gateway's settings, not yet decoded.
+type Section struct {
+	raw  map[string]any
+	key  string // "gateways[irc].irc"
+	file string
+	dir  string
+}
+
+// NewSection makes a section from values, for tests and programs without a
+// file. Relative file names are meant from dir.
+func NewSection(raw map[string]any, dir string) Section {
+	return Section{raw: raw, dir: dir}
+}
+
+// Decode fills the struct behind to, which carries mapstructure tags and the
+// driver's defaults, as strictly as the rest: unknown keys are errors. Then it
+// asks the struct's ValidateAll() []error, or Validate() error whose joined
+// errors are taken apart. The error is a Problems with everything wrong.
+func (s Section) Decode(to any) error {
+	d := &decoder{file: s.file, dir: s.dir}
+	d.decode(maps.Clone(s.raw), to, s.key)
+	if len(d.problems) > 0 {
+		return d.problems.err() // its own checks would speak of values that were not read
+	}
+	var errs []error
+	switch v := to.(type) {
+	case interface{ ValidateAll() []error }:
+		errs = v.ValidateAll()
+	case interface{ Validate() error }:
+		errs = flattenErrors(v.Validate())
+	}
+	for _, err := range errs {
+		d.add(s.key, "%s", err)
+	}
+	return d.problems.err()
+}
+
+// flattenErrors takes joined errors apart, however deep they were joined.
+func flattenErrors(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Unwrap(err) != nil {
+		return []error{err}
+	}
+	var out []error
+	for _, one := range joined.Unwrap() {
+		out = append(out, flattenErrors(one)...)
+	}
+	return out
+}
