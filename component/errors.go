@@ -107,6 +107,24 @@ const (
 // Error implements the error interface.
 func (e *parseError) Error() string { return e.reason }
 
+// Why stanzas and streams are refused by the parser; the framer has its own.
+var (
+	errSyntax    = &parseError{errFatal, "the stanza is not well-formed XML"}
+	errMismatch  = &parseError{errFatal, "an end tag does not fit its start tag"}
+	errCDEnd     = &parseError{errContent, "the stanza holds ]]> as text"}
+	errEntity    = &parseError{errContent, "the stanza holds an entity that is not defined"}
+	errCharacter = &parseError{errContent, "the stanza holds a character that XML forbids"}
+	errEncoding  = &parseError{errContent, "the stanza is not valid UTF-8"}
+	errName      = &parseError{errContent, "the stanza holds a name that XML forbids"}
+	errReference = &parseError{errStrict, "a character reference names a character that XML forbids"}
+	errAttrSpace = &parseError{errStrict, "there is no space between two attributes"}
+	errDuplicate = &parseError{errStrict, "an element has an attribute twice"}
+	errUnbound   = &parseError{errStrict, "a namespace prefix is not declared"}
+	errNamespace = &parseError{errStrict, "a namespace declaration is not allowed"}
+	errQName     = &parseError{errStrict, "a name has a colon where none may be"}
+	errTooManyNS = &parseError{errLimit, "too many namespaces are declared at once"}
+)
+
 // StanzaError returns the stanza's error, or nil when it is not of type "error". The
 // condition is "undefined-condition" when the stanza names none.
 func (s *Stanza) StanzaError() *StanzaError {

@@ -1,7 +1,357 @@
 package component
 
-import "errors"
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
 
-func parseFragment(b []byte, space string) (*Element, error) { return nil, errors.New("x") }
+// parser turns the bytes of one stanza into a tree of elements. It is strict:
+// besides well-formedness it demands what namespaces in XML demand, and refuses
+// what XMPP forbids (RFC 6120, 11). It is reused from stanza to stanza; the trees
+// it returns share nothing with it or with the bytes it was given.
+type parser struct {
+	base     []binding // declared by the stream's header
+	bindings []binding // in scope
+	open     []openNode
 
-func wellFormedName(s string) bool { return false }
+	s     string // the stanza; all strings of the tree are parts of it
+	flags textFlags
+	root  *Element
+	slab  []Element // room for elements, allocated at once
+	attrs []attr    // the same for attributes
+}
+
+// binding is a namespace declaration in scope; prefix "" is the default one.
+type binding struct {
+	prefix, space string
+}
+
+// openNode is an element whose end has not come yet.
+type openNode struct {
+	el       *Element
+	last     *Element // its last child so far
+	name     string   // as written, to compare with the end tag
+	bindings int      // declarations in scope outside of it
+}
+
+// streamBindings is what the header of a component's stream declares.
+var streamBindings = []binding{{"", NSComponent}, {"stream", NSStreams}}
+
+// parseFragment parses one element that stands in the given namespace.
+func parseFragment(b []byte, space string) (*Element, error) {
+	p := parser{base: []binding{{"", space}}}
+	e, err := p.parse(b, bytes.Count(b, []byte{'<'}), 0)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// header parses the stream's start tag and keeps the namespaces it declares for
+// the stanzas to come.
+func (p *parser) header(b []byte) (*Element, *parseError) {
+	p.s = string(b)
+	p.slab = make([]Element, 0, 1)
+	if _, err := checkText(p.s); err != nil {
+		return nil, err
+	}
+	if _, err := p.startTag(1); err != nil {
+		return nil, err
+	}
+	root := p.root
+	*p = parser{base: p.bindings}
+	return root, nil
+}
+
+// parse parses one element. nodes and attrs are how many are expected.
+func (p *parser) parse(b []byte, nodes, attrs int) (*Element, *parseError) {
+	p.s = string(b)
+	p.bindings = append(p.bindings[:0], p.base...)
+	p.slab = make([]Element, 0, max(nodes, 1))
+	if attrs > 0 {
+		p.attrs = make([]attr, 0, attrs)
+	}
+	err := p.document()
+	root := p.root
+	if err == nil && (root == nil || len(p.open) != 0) {
+		err = errSyntax
+	}
+	clear(p.open)
+	*p = parser{base: p.base, bindings: p.bindings[:0], open: p.open[:0]}
+	if err != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+func (p *parser) document() (err *parseError) {
+	if p.flags, err = checkText(p.s); err != nil {
+		return err
+	}
+	for i := 0; i < len(p.s) && err == nil; {
+		switch {
+		case p.s[i] != '<':
+			i, err = p.text(i)
+		case i+1 == len(p.s):
+			return errSyntax
+		case p.s[i+1] == '/':
+			i, err = p.endTag(i + 2)
+		case p.s[i+1] == '!':
+			i, err = p.cdata(i)
+		default:
+			i, err = p.startTag(i + 1)
+		}
+	}
+	return err
+}
+
+// text reads character data from i to the next markup.
+func (p *parser) text(i int) (int, *parseError) {
+	end := len(p.s)
+	if n := strings.IndexByte(p.s[i:], '<'); n >= 0 {
+		end = i + n
+	}
+	t := p.s[i:end]
+	if p.flags&hasCDEnd != 0 && strings.Contains(t, "]]>") {
+		return 0, errCDEnd
+	}
+	if p.flags&(hasEntity|hasReturn) != 0 {
+		var err *parseError
+		if t, err = unescape(t); err != nil {
+			return 0, err
+		}
+	}
+	return end, p.addText(t)
+}
+
+// cdata reads a CDATA section at i.
+func (p *parser) cdata(i int) (int, *parseError) {
+	const begin, end = "<![CDATA[", "]]>"
+	if !strings.HasPrefix(p.s[i:], begin) {
+		return 0, errRestrictedIn
+	}
+	i += len(begin)
+	n := strings.Index(p.s[i:], end)
+	if n < 0 {
+		return 0, errSyntax
+	}
+	t := p.s[i : i+n]
+	if p.flags&hasReturn != 0 {
+		t = foldReturns(t)
+	}
+	return i + n + len(end), p.addText(t)
+}
+
+// addText puts character data where it belongs: into the open element, or behind
+// its last child.
+func (p *parser) addText(t string) *parseError {
+	if len(p.open) == 0 {
+		return errSyntax
+	}
+	o := &p.open[len(p.open)-1]
+	at := &o.el.text
+	if o.last != nil {
+		at = &o.last.tail
+	}
+	if *at == "" {
+		*at = t
+	} else {
+		*at += t
+	}
+	return nil
+}
+
+// endTag reads an end tag whose name begins at i.
+func (p *parser) endTag(i int) (int, *parseError) {
+	n := len(p.open) - 1
+	if n < 0 {
+		return 0, errSyntax
+	}
+	o := &p.open[n]
+	if !strings.HasPrefix(p.s[i:], o.name) {
+		return 0, errMismatch
+	}
+	i = p.space(i + len(o.name))
+	if i >= len(p.s) || p.s[i] != '>' {
+		return 0, errMismatch
+	}
+	p.bindings = p.bindings[:o.bindings]
+	p.open = p.open[:n]
+	return i + 1, nil
+}
+
+// startTag reads a start tag whose name begins at i.
+func (p *parser) startTag(i int) (int, *parseError) {
+	name, colon, i, err := p.name(i)
+	if err != nil {
+		return 0, err
+	}
+	if p.root != nil && len(p.open) == 0 {
+		return 0, errSyntax
+	}
+	outside := len(p.bindings)
+	i, attrs, err := p.attributes(i)
+	if err != nil {
+		return 0, err
+	}
+	e := p.node()
+	e.attrs = attrs
+	prefix := ""
+	if e.Name = name; colon > 0 {
+		prefix, e.Name = name[:colon], name[colon+1:]
+	}
+	if e.Space, err = p.lookup(prefix); err != nil {
+		return 0, err
+	}
+	if p.s[i] == '>' {
+		p.open = append(p.open, openNode{el: e, name: name, bindings: outside})
+		return i + 1, nil
+	}
+	if i+1 >= len(p.s) || p.s[i+1] != '>' {
+		return 0, errSyntax
+	}
+	p.bindings = p.bindings[:outside]
+	return i + 2, nil
+}
+
+// node returns a new element, which is the root or a child of the open one.
+func (p *parser) node() *Element {
+	if len(p.slab) == cap(p.slab) {
+		p.slab = make([]Element, 0, 2*cap(p.slab))
+	}
+	p.slab = p.slab[:len(p.slab)+1]
+	e := &p.slab[len(p.slab)-1]
+	if len(p.open) == 0 {
+		p.root = e
+		return e
+	}
+	o := &p.open[len(p.open)-1]
+	if o.last == nil {
+		o.el.first = e
+	} else {
+		o.last.next = e
+	}
+	o.last = e
+	return e
+}
+
+// attributes reads the attributes of a start tag up to its > or />, and declares
+// the namespaces among them.
+func (p *parser) attributes(i int) (int, []attr, *parseError) {
+	first := len(p.attrs)
+	prefixed := false
+	for {
+		j := p.space(i)
+		if j >= len(p.s) {
+			return 0, nil, errSyntax
+		}
+		if c := p.s[j]; c == '>' || c == '/' {
+			i = j
+			break
+		}
+		if j == i {
+			return 0, nil, errAttrSpace
+		}
+		name, colon, k, err := p.name(j)
+		if err != nil {
+			return 0, nil, err
+		}
+		value, k, err := p.value(k)
+		if err != nil {
+			return 0, nil, err
+		}
+		i = k
+		switch {
+		case name == "xmlns":
+			err = p.declare("", value)
+		case colon > 0 && name[:colon] == "xmlns":
+			err = p.declare(name[colon+1:], value)
+		case colon > 0:
+			prefixed = true
+			p.attrs = append(p.attrs, attr{name[:colon], name[colon+1:], value})
+		default:
+			p.attrs = append(p.attrs, attr{"", name, value})
+		}
+		if err != nil {
+			return 0, nil, err
+		}
+	}
+	attrs := p.attrs[first:len(p.attrs):len(p.attrs)]
+	if prefixed {
+		if err := p.resolveAttrs(attrs); err != nil {
+			return 0, nil, err
+		}
+	}
+	return i, attrs, checkDuplicates(attrs)
+}
+
+// value reads an attribute's equals sign and value from i.
+func (p *parser) value(i int) (string, int, *parseError) {
+	i = p.space(i)
+	if i >= len(p.s) || p.s[i] != '=' {
+		return "", 0, errSyntax
+	}
+	i = p.space(i + 1)
+	if i >= len(p.s) || (p.s[i] != '"' && p.s[i] != '\'') {
+		return "", 0, errSyntax
+	}
+	quote := p.s[i]
+	i++
+	special := false
+	for j := i; j < len(p.s); j++ {
+		switch c := p.s[j]; c {
+		case quote:
+			v := p.s[i:j]
+			if special {
+				var err *parseError
+				if v, err = unescape(v); err != nil {
+					return "", 0, err
+				}
+			}
+			return v, j + 1, nil
+		case '&', '\r':
+			special = true
+		case '<':
+			return "", 0, errSyntax
+		}
+	}
+	return "", 0, errSyntax
+}
+
+// name reads a qualified name at i. colon is where its prefix ends, or 0.
+func (p *parser) name(i int) (name string, colon, next int, err *parseError) {
+	j, wide, colons := i, false, 0
+	for ; j < len(p.s); j++ {
+		c := p.s[j]
+		if nameByte[c] != 0 {
+			continue
+		}
+		if c == ':' {
+			colon = j - i
+			colons++
+		} else if c >= utf8.RuneSelf {
+			wide = true
+		} else {
+			break
+		}
+	}
+	name = p.s[i:j]
+	switch {
+	case name == "" || nameByte[name[0]] == 2:
+		return "", 0, 0, errSyntax
+	case wide && !wellFormedName(name):
+		return "", 0, 0, errName
+	case colons > 1,
+		colons == 1 && (colon == 0 || colon == len(name)-1 || nameByte[name[colon+1]] == 2):
+		return "", 0, 0, errQName
+	}
+	return name, colon, j, nil
+}
+
+func (p *parser) space(i int) int {
+	for i < len(p.s) && isSpace(p.s[i]) {
+		i++
+	}
+	return i
+}

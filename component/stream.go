@@ -2,130 +2,175 @@ package component
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/tls"
-	"log/slog"
-	"net"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
-// StreamState is the state of the stream, told to [StreamConfig.OnState].
-type StreamState struct {
-	Up   bool
-	Err  error  // why it is down; nil when it is up
-	Text string // one sentence for an operator
-}
-
-// StreamConfig is what a stream needs to know. Fields left zero get the default
-// named with them.
-type StreamConfig struct {
-	// Domain is the component's domain, Address the server's "host:port".
-	Domain, Address string
-	// Secret returns the shared secret. It is called at every attempt, so that a
-	// changed file is noticed.
-	Secret func() (string, error)
-	// TLS, when set, makes the stream begin with TLS.
-	TLS *tls.Config
-	// Handler gets every stanza except the answers to requests of ours. It is
-	// called by the read loop and must not block.
-	Handler func(*Stanza)
-	// OnState is told when the stream comes up, goes down, or stays down for
-	// another reason, in order. It must not block.
-	OnState func(StreamState)
-
-	// QueueBytes bounds what waits to be written: 4 MiB. Send blocks when it
-	// would be exceeded.
-	QueueBytes int
-	// ReservedBytes is the part of QueueBytes only TrySend and Request may use:
-	// 256 KiB.
-	ReservedBytes int
-	// Limits bounds one incoming stanza: DefaultLimits.
-	Limits Limits
-
-	// DialTimeout bounds the connection and TLS: 10 s.
-	DialTimeout time.Duration
-	// LoginTimeout bounds stream header and handshake together: 15 s.
-	LoginTimeout time.Duration
-	// WriteTimeout is the longest one write may take before the stream is given
-	// up: 30 s.
-	WriteTimeout time.Duration
-	// IdleTimeout is how long the server may be silent before it is pinged,
-	// and then again before the stream is given up: 30 s.
-	IdleTimeout time.Duration
-	// CloseTimeout bounds the polite close at the end: 3 s.
-	CloseTimeout time.Duration
-	// BackoffMin and BackoffMax bound the pause between attempts: 1 s and 60 s.
-	BackoffMin, BackoffMax time.Duration
-
-	// Dial opens connections; nil means a net.Dialer.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Log gets what an operator should know; nil means slog.Default().
-	Log *slog.Logger
-}
-
-// Limits bounds one incoming stanza.
-type Limits struct {
-	Bytes, Depth, Nodes, Attrs int
-}
-
-// StreamStats counts what happened on a stream since the start.
-type StreamStats struct {
-	Connects, Failures           uint64 // logins that worked, attempts that did not
-	StanzasIn, StanzasOut        uint64
-	BytesIn, BytesOut            uint64
-	Writes                       uint64 // write calls; StanzasOut/Writes is the coalescing
-	Skipped                      uint64 // stanzas over a limit or with forbidden content
-	Unknown                      uint64 // well-formed elements that are no stanza
-	Refused                      uint64 // outgoing stanzas the guard refused
-	Dropped                      uint64 // replies of TrySend for which there was no room
-	Strays                       uint64 // IQ answers nobody asked for, spoofed ones included
-	Timeouts                     uint64 // requests that got no answer
-	QueuedBytes, PendingRequests int
-}
-
-// Stream is the life of one component connection.
+// Stream is the life of one component connection (XEP-0114): it connects, logs
+// in, reads, writes, finds out when the connection is dead, and begins again,
+// until it is told to end. One goroutine calls [Stream.Run]; all other methods may
+// be called by anybody at any time.
 type Stream struct {
-	cfg    StreamConfig
-	domain JID
+	cfg     StreamConfig
+	domain  JID
+	writer  *writer
+	tracker *tracker
+	stats   counters
+	state   StreamState // as told last; belongs to Run
 }
 
-// NewStream returns a stream that does nothing until Run.
+// NewStream returns a stream that is down until [Stream.Run] is called.
 func NewStream(cfg StreamConfig) *Stream {
-	return &Stream{cfg: cfg, domain: JID{Domain: fold(cfg.Domain)}}
-}
-
-// Run connects and stays connected until ctx is done.
-func (s *Stream) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
+	s := &Stream{cfg: cfg.withDefaults(), domain: JID{Domain: fold(cfg.Domain)}}
+	s.writer = newWriter(s.cfg.QueueBytes, s.cfg.ReservedBytes, s.cfg.WriteTimeout, &s.stats)
+	s.tracker = newTracker(&s.stats)
+	return s
 }
 
 // Domain returns the component's own address.
 func (s *Stream) Domain() JID { return s.domain }
 
 // Up reports whether the stream is established.
-func (s *Stream) Up() bool { return false }
+func (s *Stream) Up() bool { return s.writer.isUp() }
 
-// Send queues a stanza.
+// NewID returns an id that nobody can guess, for requests and messages of ours.
+func (s *Stream) NewID() string { return crand.Text() }
+
+// Send queues a stanza and takes it over. It blocks while the queue is full,
+// until ctx is done; it does not wait for the stanza to be written. It returns
+// [ErrDown] at once when there is no stream, a [GuardError] for a stanza that may
+// not be sent, or the error of ctx. Stanzas of one caller keep their order.
 func (s *Stream) Send(ctx context.Context, o *Out) error {
-	o.Release()
-	return ErrDown
+	return s.put(ctx, o, true)
 }
 
-// TrySend queues a stanza without ever blocking.
+// TrySend queues a stanza and takes it over, without ever blocking. It is for
+// what the read loop itself answers, and may use the part of the queue that is
+// reserved for this. It returns false when the stanza was not queued, which is
+// counted: there was no room, no stream, or the guard refused it.
 func (s *Stream) TrySend(o *Out) bool {
-	o.Release()
-	return false
+	err := s.put(context.Background(), o, false)
+	if errors.Is(err, ErrQueueFull) {
+		s.stats.dropped.Add(1)
+	}
+	return err == nil
 }
 
-// Request sends an IQ get or set and reports its answer.
+func (s *Stream) put(ctx context.Context, o *Out, wait bool) error {
+	if o == nil {
+		return &GuardError{"there is no stanza"}
+	}
+	defer o.Release()
+	if err := guard(o, s.domain.Domain); err != nil {
+		s.stats.refused.Add(1)
+		s.cfg.Log.Error("an outgoing stanza was refused", "reason", err, "kind", o.kind, "bytes", len(o.buf))
+		return err
+	}
+	return s.writer.put(ctx, o, wait)
+}
+
+// Request sends an IQ get or set and reports its answer to done, exactly once:
+// the result; the error, as the stanza and a [StanzaError]; [ErrTimeout];
+// [ErrDown] when the stream is down or goes down before the answer; or why the
+// request was not sent ([ErrQueueFull], a [GuardError]). Only an answer from the
+// very address that was asked counts.
+//
+// Request does not block. done is called by the read loop or a timer, never by
+// Request itself, and must not block.
 func (s *Stream) Request(o *Out, timeout time.Duration, done func(*Stanza, error)) {
-	o.Release()
-	time.AfterFunc(0, func() { done(nil, ErrDown) })
+	id, peer := o.id, o.to
+	fail := func(err error) { time.AfterFunc(0, func() { done(nil, err) }) }
+	if o.kind != KindIQ || (o.typ != "get" && o.typ != "set") {
+		o.Release()
+		fail(&GuardError{"a request must be an IQ of type get or set"})
+		return
+	}
+	if !s.tracker.add(id, peer, timeout, done) {
+		o.Release()
+		fail(&GuardError{"the request's id is in use"})
+		return
+	}
+	if err := s.put(context.Background(), o, false); err != nil {
+		// The stream may have gone down meanwhile and ended it already.
+		if r := s.tracker.take(requestKey{id, peer}); r != nil {
+			fail(err)
+		}
+	}
 }
 
-// Stats returns the counters.
-func (s *Stream) Stats() StreamStats { return StreamStats{} }
+// steadyAfter is how long a stream must have been up for the next failure to
+// count as the first.
+const steadyAfter = time.Minute
 
-// NewID returns an unguessable id.
-func (s *Stream) NewID() string { return rand.Text() }
+// Run connects and stays connected, or keeps trying, until ctx is done. Then it
+// writes what is queued, closes the stream politely and returns nil. It is called
+// once.
+func (s *Stream) Run(ctx context.Context) error {
+	for failures := 0; ctx.Err() == nil; {
+		began := time.Now()
+		err := s.connection(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if time.Since(began) > steadyAfter {
+			failures = 0
+		}
+		pause := s.pause(failures, err)
+		failures++
+		s.tell(err, pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	s.setState(StreamState{Err: context.Cause(ctx), Text: "The stream is closed."})
+	return nil
+}
+
+// hopeless are the conditions that another attempt will not cure: somebody has
+// to change a configuration, or another program has taken our place.
+var hopeless = map[string]string{
+	"not-authorized": "The XMPP server refused the component's secret.",
+	"host-unknown":   "The XMPP server does not know the component's domain.",
+	"conflict":       "Another program is connected to the XMPP server with the component's domain.",
+}
+
+// pause returns how long to wait before the next attempt: doubling from
+// BackoffMin to BackoffMax, with jitter so that several gateways do not come back
+// in step.
+func (s *Stream) pause(failures int, err error) time.Duration {
+	d := s.cfg.BackoffMax
+	var se *StreamError
+	if !errors.As(err, &se) || hopeless[se.Condition] == "" {
+		d = min(d, s.cfg.BackoffMin<<min(failures, 20))
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+// tell logs why the stream is down and reports it.
+func (s *Stream) tell(err error, pause time.Duration) {
+	text := "There is no connection to the XMPP server."
+	log := s.cfg.Log.Warn
+	var se *StreamError
+	if errors.As(err, &se) {
+		text = fmt.Sprintf("The XMPP server ended the stream (%s).", se.Condition)
+		if t := hopeless[se.Condition]; t != "" {
+			text, log = t, s.cfg.Log.Error
+		}
+	}
+	log("XMPP stream down", "domain", s.domain.Domain, "server", s.cfg.Address,
+		"reason", err, "text", text, "retry_in", pause.Round(time.Millisecond))
+	s.setState(StreamState{Err: err, Text: text})
+}
+
+// setState tells a change.
+func (s *Stream) setState(st StreamState) {
+	old := s.state
+	s.state = st
+	if st.Up != old.Up || st.Text != old.Text {
+		s.cfg.OnState(st)
+	}
+}
