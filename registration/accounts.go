@@ -1,0 +1,152 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"transportd/bridges"
+	"transportd/component"
+)
+
+// account returns a user's account with a network, or nil.
+func (s *Service) account(ctx context.Context, user component.JID, network bridges.NetworkID) (*Account, error) {
+	all, err := s.cfg.Accounts.Accounts(ctx, user.Bare())
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(all, func(a Account) bool { return a.Network == network }); i >= 0 {
+		return &all[i], nil
+	}
+	return nil, nil
+}
+
+// check asks the network about an account.
+func (s *Service) check(ctx context.Context, user component.JID, a *Account) error {
+	if err := s.limit.attempt(user); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.CheckTime)
+	defer cancel()
+	err := s.driver.Check(ctx, bridges.Account{
+		Owner:    user.Bare().String(),
+		Network:  a.Network,
+		Nick:     user.Local,
+		Settings: a.all(),
+		Log:      s.log.With("user", user.Bare().String(), "network", string(a.Network)),
+	})
+	var known *bridges.Error
+	if err != nil && !errors.As(err, &known) && ctx.Err() != nil {
+		return bridges.NewError(bridges.Timeout, "The network did not answer in time.")
+	}
+	return err
+}
+
+// unreachable reports whether a check failed because the network could not be
+// asked, so that nothing is known against the account.
+func unreachable(err error) bool {
+	var e *bridges.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Kind == bridges.Offline || e.Kind == bridges.Timeout || e.Kind == bridges.TemporaryRefuse
+}
+
+// save stores an account and lets the session know. first tells that the user
+// had no account with this network before.
+func (s *Service) save(ctx context.Context, user component.JID, a *Account, first bool) error {
+	user = user.Bare()
+	if err := s.cfg.Accounts.Put(ctx, user, *a); err != nil {
+		return err
+	}
+	s.log.Info("account saved", "user", user.String(), "network", string(a.Network), "new", first)
+	if first {
+		if err := s.cfg.Accounts.SetLoggedIn(ctx, user, true); err != nil {
+			return err
+		}
+	}
+	return s.cfg.Sessions.Reload(ctx, user, a.Network)
+}
+
+// goodbye is what networks and rooms are told of an account that is removed.
+const goodbye = "The account was removed."
+
+// remove deletes one account, or with an empty network everything that is known
+// of a user. It returns the addresses whose subscriptions have ended with it:
+// depart takes leave of them once the user has been answered.
+func (s *Service) remove(ctx context.Context, user component.JID, network bridges.NetworkID) ([]component.JID, error) {
+	user = user.Bare()
+	all, err := s.cfg.Accounts.Accounts(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(all, func(a Account) bool { return a.Network != network }) {
+		network = "" // the last one: nothing is left to keep the rest for
+	}
+	subscriptions, err := s.cfg.Accounts.Subscriptions(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Sessions.Remove(ctx, user, network, goodbye); err != nil {
+		return nil, err
+	}
+	if network == "" {
+		err = s.cfg.Accounts.DeleteUser(ctx, user)
+	} else {
+		err = s.cfg.Accounts.Delete(ctx, user, network)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.log.Info("account removed", "user", user.String(), "network", string(network))
+	return s.departing(subscriptions, network), nil
+}
+
+// departing are the addresses that go with a network; with an empty one all, the
+// gateway among them.
+func (s *Service) departing(subscriptions []Subscription, network bridges.NetworkID) []component.JID {
+	var gone []component.JID
+	if network == "" {
+		gone = append(gone, s.address(""))
+	}
+	for _, sub := range subscriptions {
+		if slices.Contains(gone, sub.Address) {
+			continue
+		}
+		if network == "" || s.belongs(sub.Address, network) {
+			gone = append(gone, sub.Address)
+		}
+	}
+	return gone
+}
+
+// belongs reports whether an address is of a network.
+func (s *Service) belongs(address component.JID, network bridges.NetworkID) bool {
+	if address.Local == "" {
+		return network == s.info.FixedNetwork
+	}
+	a, err := s.driver.Parse(component.UnescapeLocal(address.Local))
+	return err == nil && a.Network == network
+}
+
+// login connects to a network, or all.
+func (s *Service) login(ctx context.Context, user component.JID, network bridges.NetworkID) error {
+	user = user.Bare()
+	if err := s.cfg.Accounts.SetLoggedIn(ctx, user, true); err != nil {
+		return err
+	}
+	return s.cfg.Sessions.Login(ctx, user, network)
+}
+
+// logout disconnects from a network, or all, of count accounts the user has.
+// The wish is stored where nothing stays connected; from one network of several
+// it lasts until the next login, join or restart.
+func (s *Service) logout(ctx context.Context, user component.JID, network bridges.NetworkID, count int) error {
+	user = user.Bare()
+	if network == "" || count <= 1 {
+		if err := s.cfg.Accounts.SetLoggedIn(ctx, user, false); err != nil {
+			return err
+		}
+	}
+	return s.cfg.Sessions.Logout(ctx, user, network, "Logged out.")
+}
