@@ -1,0 +1,311 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+// Bounds of one-to-one chats.
+const (
+	maxContacts = 256 // people whose last address is remembered
+	maxKept     = 500 // private lines kept while there is no stream
+)
+
+// contact is a person the user speaks with privately.
+type contact struct {
+	l       *link
+	id      bridges.UserID
+	nick    string
+	via     *room // the user last wrote to the occupant in this room; nil: to the person
+	asked   bool  // the user wrote first, so notices belong to the chat
+	lastUse time.Time
+}
+
+// contactKey names a person across networks.
+func contactKey(l *link, id bridges.UserID) string { return string(l.id) + "\x00" + string(id) }
+
+// contact returns what is known of a person, making room where needed.
+func (s *Session) contact(l *link, id bridges.UserID, nick string) *contact {
+	key := contactKey(l, id)
+	c := s.contacts[key]
+	if c == nil {
+		if len(s.contacts) >= maxContacts {
+			s.dropOldestContact()
+		}
+		c = &contact{l: l, id: id, nick: nick}
+		if s.contacts == nil {
+			s.contacts = make(map[string]*contact)
+		}
+		s.contacts[key] = c
+	}
+	c.lastUse = time.Now()
+	l.lastLine = c.lastUse
+	return c
+}
+
+func (s *Session) dropOldestContact() {
+	oldest := ""
+	for key, c := range s.contacts {
+		if oldest == "" || c.lastUse.Before(s.contacts[oldest].lastUse) {
+			oldest = key
+		}
+	}
+	delete(s.contacts, oldest)
+}
+
+// toPerson handles what is addressed to a person outside rooms.
+func (s *Session) toPerson(st *component.Stanza, addr bridges.Address) {
+	switch st.Kind {
+	case component.KindMessage:
+		s.personMessage(st, addr)
+	case component.KindPresence:
+		if st.Type == "subscribe" {
+			s.answerSubscribe(st, s.existing(addr.Network) != nil || s.registered)
+		}
+	case component.KindIQ:
+		s.personIQ(st, addr)
+	}
+}
+
+func (s *Session) personMessage(st *component.Stanza, addr bridges.Address) {
+	if st.Type == "error" {
+		return
+	}
+	if st.Type == "groupchat" {
+		s.refuse(st, component.NewStanzaError("modify", "not-acceptable", "This is a person, not a room."))
+		return
+	}
+	if s.inviteByDirect(st, addr) {
+		return
+	}
+	out, ok := s.privateText(st)
+	if !ok {
+		return
+	}
+	s.withLink(st, addr.Network, func(l *link) {
+		id := l.net.UserID(addr.Name)
+		c := s.contact(l, id, addr.Name)
+		c.via, c.asked = nil, true
+		s.sendPrivate(st, c, out)
+	})
+}
+
+// onPrivate is a private message to an occupant (XEP-0045 section 7.5).
+func (r *room) onPrivate(st *component.Stanza) {
+	if st.Type == "error" {
+		return
+	}
+	out, ok := r.privateText(st)
+	if !ok {
+		return
+	}
+	if r.state != roomIn {
+		r.refuse(st, StanzaError(bridges.NewError(bridges.Offline, "")))
+		return
+	}
+	id := r.l.net.UserID(st.To.Resource)
+	member, ok := r.l.net.Member(r.id, id)
+	if !ok {
+		r.refuse(st, StanzaError(bridges.NewError(bridges.NotFound, "There is nobody of that name in the room.")))
+		return
+	}
+	c := r.contact(r.l, id, member.Nick)
+	c.via, c.asked = r, true
+	r.sendPrivate(st, c, out)
+}
+
+// privateText is the text of a one-to-one message, with words for what the
+// network has no form for.
+func (s *Session) privateText(st *component.Stanza) (bridges.Outgoing, bool) {
+	var nowhere room // one-to-one lines are not remembered: nothing to quote from
+	nowhere.Session = s
+	if _, ok := xep.ParseReactions(st.Element); ok {
+		re, _ := xep.ParseReactions(st.Element)
+		if len(re.Emoji) == 0 {
+			return bridges.Outgoing{}, false
+		}
+	}
+	return nowhere.readable(st)
+}
+
+// withLink runs f once the network can be spoken to, connecting where needed;
+// otherwise the stanza is refused.
+func (s *Session) withLink(st *component.Stanza, id bridges.NetworkID, f func(*link)) {
+	l := s.existing(id)
+	if l == nil {
+		if e := s.mayJoin(); e != nil {
+			s.refuse(st, e)
+			return
+		}
+		var err error
+		if l, err = s.link(id); err != nil {
+			s.refuse(st, StanzaError(err))
+			return
+		}
+	}
+	l.lastLine = time.Now()
+	l.whenOnline(func(err *bridges.Error) {
+		if err != nil {
+			s.refuse(st, StanzaError(err))
+			return
+		}
+		f(l)
+	})
+}
+
+// sendPrivate sends a line to a person; a receipt (XEP-0184) follows when the
+// network has taken it.
+func (s *Session) sendPrivate(st *component.Stanza, c *contact, out bridges.Outgoing) {
+	s.act(c.l, outcomeFunc(func(ev bridges.Event) {
+		switch ev := ev.(type) {
+		case *bridges.Message:
+			s.m.stats.toNetwork.Add(1)
+			if xep.WantsReceipt(st.Element) && st.ID != "" {
+				o := component.NewMessage(st.To, st.From, st.Type, s.m.ids.next())
+				xep.AppendReceipt(o, st.ID)
+				s.send(o)
+			}
+		case *bridges.Failed:
+			s.refuse(st, lineError(ev.Err))
+		}
+	}), func(ref bridges.Ref) error {
+		return c.l.net.Send(ref, bridges.Place{User: c.id}, out)
+	})
+}
+
+// keptMessage is a private line that waits for the stream.
+type keptMessage struct {
+	l    *link
+	from component.JID
+	body string
+	id   string
+	at   time.Time
+	via  string // local part of the room it belongs to
+}
+
+// onPrivateMessage is a private line from the network.
+func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
+	if ev.Self {
+		return // the user's own line from another client of the network's
+	}
+	body := ev.Body
+	if ev.Kind == bridges.Emote {
+		body = "/me " + body
+	}
+	c := s.contacts[contactKey(l, ev.Place.User)]
+	if ev.Kind == bridges.Notice && (c == nil || !c.asked) {
+		l.notice(&bridges.ServerNotice{From: ev.From.Nick, Text: body})
+		return
+	}
+	c = s.contact(l, ev.Place.User, ev.From.Nick)
+	c.nick = ev.From.Nick
+	at := ev.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	s.m.stats.toUsers.Add(1)
+	k := keptMessage{l: l, from: s.m.personJID(l.id, ev.From.Nick), body: body, id: s.m.lineID(string(ev.ID)), at: at}
+	if c.via != nil && s.rooms[c.via.jid.Local] == c.via && len(c.via.seats) > 0 {
+		k.from, k.via = c.via.occupant(ev.From.Nick), c.via.jid.Local
+	}
+	s.showPrivate(k, ev.Replay)
+}
+
+// showPrivate delivers a private line: to the bare JID, where the user's server
+// chooses clients and archives it; or, where the user speaks to an occupant, to
+// each client in the room (XEP-0045 section 7.5).
+func (s *Session) showPrivate(k keptMessage, delayed bool) {
+	if !s.up {
+		s.keep(k)
+		return
+	}
+	to := []component.JID{s.user}
+	if r := s.rooms[k.via]; r != nil && k.via != "" {
+		to = to[:0]
+		r.each(func(st *seat) { to = append(to, st.jid) })
+	}
+	if len(to) == 0 {
+		to = []component.JID{s.user}
+	}
+	for i, jid := range to {
+		o := component.NewMessage(k.from, jid, "chat", k.id).Elem("", "body", k.body)
+		if k.via != "" {
+			o.Start(xep.NSMUCUser, "x").End()
+			xep.AppendPrivate(o)
+		}
+		if delayed {
+			xep.AppendDelay(o, s.m.domain, k.at)
+		}
+		if !s.send(o) && i == 0 {
+			s.keep(k)
+			return
+		}
+	}
+}
+
+// keep holds a private line until the stream is back.
+func (s *Session) keep(k keptMessage) {
+	if len(s.kept) >= maxKept {
+		s.kept = s.kept[1:]
+		s.keptCut++
+		s.m.stats.cut.Add(1)
+	}
+	s.kept = append(s.kept, k)
+}
+
+// deliverKept sends what came while there was no stream, with its true time.
+func (s *Session) deliverKept() {
+	kept, cut := s.kept, s.keptCut
+	s.kept, s.keptCut = nil, 0
+	if cut > 0 {
+		s.send(component.NewMessage(s.m.domain, s.user, "chat", s.m.ids.next()).
+			Elem("", "body", fmt.Sprintf("%d private messages that came while the connection was down could not be kept.", cut)))
+	}
+	for i, k := range kept {
+		s.showPrivate(k, true)
+		if !s.up {
+			s.kept = append(s.kept, kept[i+1:]...)
+			return
+		}
+	}
+}
+
+// onRenamed is a person's new nick outside rooms, or the outcome of the user's own.
+func (s *Session) onRenamed(l *link, ev *bridges.Renamed) {
+	if ev.Ref != 0 {
+		s.settle(ev.Ref, ev)
+	}
+	if ev.Self {
+		return
+	}
+	old := contactKey(l, ev.OldID)
+	if c := s.contacts[old]; c != nil {
+		delete(s.contacts, old)
+		c.id, c.nick = ev.Member.ID, ev.Member.Nick
+		s.contacts[contactKey(l, c.id)] = c
+	}
+}
+
+// onPresent is a contact's presence, shown where the user subscribed to it.
+func (s *Session) onPresent(l *link, ev *bridges.Present) {
+	jid := s.m.personJID(l.id, ev.Member.Nick)
+	if !s.subscribed(jid) {
+		return
+	}
+	typ := ""
+	if !ev.Online {
+		typ = "unavailable"
+	}
+	o := component.NewPresence(jid, s.user, typ, "")
+	if ev.Online && ev.Member.Away {
+		o.Elem("", "show", "away")
+	}
+	if ev.Text != "" {
+		o.Elem("", "status", ev.Text)
+	}
+	s.send(o)
+}

@@ -1,0 +1,376 @@
+package session
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+const settingChannels = "channels" // the field drivers use for rooms to rejoin
+
+// maxClients bounds the clients of a user the gateway keeps track of.
+const maxClients = 64
+
+// load reads what is stored of the user. It is the first input of a session.
+func (s *Session) load() {
+	rec, err := s.m.store.Record(s.m.ctx, s.user.String())
+	if err != nil {
+		s.log.Error("stored data cannot be read", "error", err)
+	}
+	s.setRecord(rec)
+	if !rec.LoggedOut {
+		s.openAccounts(false)
+	}
+}
+
+// setRecord takes over what is stored of the user.
+func (s *Session) setRecord(rec Record) {
+	s.accounts, s.loggedOut = rec.Accounts, rec.LoggedOut
+	s.watched = rec.Subscribed
+	s.registered = len(rec.Accounts) > 0
+}
+
+// account returns what a driver needs to open a network for the user.
+func (s *Session) account(id bridges.NetworkID) (bridges.Account, bool) {
+	a := bridges.Account{Owner: s.user.String(), Network: id, Nick: component.UnescapeLocal(s.user.Local)}
+	for _, acc := range s.accounts {
+		if acc.Network == string(id) {
+			a.Settings = acc.Settings
+			return a, true
+		}
+	}
+	return a, false
+}
+
+// openAccounts connects every account of the user.
+func (s *Session) openAccounts(attended bool) {
+	for _, acc := range s.accounts {
+		l, err := s.link(bridges.NetworkID(acc.Network))
+		if err != nil {
+			s.log.Warn("account cannot be opened", "network", acc.Network, "error", err)
+			continue
+		}
+		l.start(attended)
+	}
+}
+
+// client returns a client the gateway has seen presence of.
+func (s *Session) client(resource string) *client {
+	for _, c := range s.clients {
+		if c.resource == resource {
+			return c
+		}
+	}
+	return nil
+}
+
+// toGateway handles presence to the gateway's own address.
+func (s *Session) toGateway(st *component.Stanza) {
+	switch st.Kind {
+	case component.KindPresence:
+		s.gatewayPresence(st)
+	case component.KindIQ:
+		s.refuse(st, component.NewStanzaError("cancel", "service-unavailable", ""))
+	}
+}
+
+// gatewayPresence notes which of the user's clients are there (XEP-0100
+// section 4.4 and 4.5). Links stay up while nobody is there: the gateway is
+// the user's bouncer; logging out is a command.
+func (s *Session) gatewayPresence(st *component.Stanza) {
+	switch st.Type {
+	case "":
+		c := s.client(st.From.Resource)
+		if c == nil {
+			if len(s.clients) >= maxClients {
+				s.clients = s.clients[1:]
+			}
+			c = &client{resource: st.From.Resource}
+			s.clients = append(s.clients, c)
+		}
+		c.offline = time.Time{}
+		c.show, c.status = st.Child("", "show").Text(), st.Child("", "status").Text()
+		s.showState(st.From)
+		s.awayness()
+	case "unavailable":
+		if c := s.client(st.From.Resource); c != nil {
+			c.offline = time.Now()
+			s.after(5*time.Second, func() { s.forgetClient(c) })
+		}
+	case "probe":
+		s.showState(st.From)
+	}
+	s.retire()
+}
+
+// forgetClient removes a client that stayed away.
+func (s *Session) forgetClient(c *client) {
+	if c.offline.IsZero() {
+		return
+	}
+	s.clients = slices.DeleteFunc(s.clients, func(o *client) bool { return o == c })
+	s.awayness()
+	s.retire()
+}
+
+// awayness tells the networks whether the user is away: when every client that
+// is known says so.
+func (s *Session) awayness() {
+	away, text, any := true, "", false
+	consider := func(show, status string) {
+		any = true
+		if show == "" || show == "chat" {
+			away = false
+		} else if text == "" {
+			text = status
+		}
+	}
+	for _, c := range s.clients {
+		if c.offline.IsZero() {
+			consider(c.show, c.status)
+		}
+	}
+	for _, r := range s.rooms {
+		for _, st := range r.seats {
+			if st.told && s.client(st.jid.Resource) == nil {
+				consider(st.show, st.status)
+			}
+		}
+	}
+	if !any {
+		return
+	}
+	for _, l := range s.links {
+		if l.away == away && (!away || l.awayText == text) {
+			continue
+		}
+		l.away, l.awayText = away, text
+		if p, ok := l.net.(bridges.Presencer); ok && l.online() {
+			l.quietly("away", p.SetAway(away, text))
+		}
+	}
+}
+
+// subscribed tells whether the user gets an address's presence.
+func (s *Session) subscribed(jid component.JID) bool {
+	return slices.Contains(s.watched, jid.String())
+}
+
+// answerSubscribe answers a subscription to an address without stored state: a
+// person's is accepted while the network is there, a room's never.
+func (s *Session) answerSubscribe(st *component.Stanza, accept bool) {
+	typ := "unsubscribed"
+	if accept {
+		typ = "subscribed"
+	}
+	s.send(component.NewPresence(st.To.Bare(), s.user, typ, ""))
+}
+
+// linkPresence is the state of a link as presence of its address.
+func (s *Session) linkPresence(l *link, to component.JID) *component.Out {
+	typ, show := "", ""
+	switch l.kind {
+	case bridges.Connecting:
+		show = "xa"
+	case bridges.Disconnected:
+		typ = "unavailable"
+		if l.retry != nil || l.registered {
+			typ, show = "", "dnd"
+		}
+	}
+	o := component.NewPresence(l.jid, to, typ, "")
+	if show != "" {
+		o.Elem("", "show", show)
+	}
+	if text := l.summary(); text != "" {
+		o.Elem("", "status", text)
+	}
+	return o
+}
+
+// summary says in words where a link stands.
+func (l *link) summary() string {
+	switch l.kind {
+	case bridges.Online:
+		return "Connected as " + l.net.Self().Nick + "."
+	case bridges.Connecting:
+		if l.text != "" {
+			return upperFirst(l.text) + "."
+		}
+	}
+	return upperFirst(l.text)
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// announce sends the link's state to those who watch it.
+func (l *link) announce() {
+	s := l.s
+	text := fmt.Sprint(l.kind, l.summary())
+	if text == l.told {
+		return
+	}
+	l.told = text
+	if s.subscribed(l.jid) {
+		s.send(s.linkPresence(l, s.user))
+	}
+	if s.subscribed(s.m.domain) {
+		s.send(s.gatewayState(s.user))
+	}
+}
+
+// gatewayState sums up the links as presence of the gateway.
+func (s *Session) gatewayState(to component.JID) *component.Out {
+	online, total := 0, 0
+	var words []string
+	for _, l := range s.links {
+		if !l.registered {
+			continue
+		}
+		total++
+		if l.online() {
+			online++
+		}
+		words = append(words, string(l.id)+": "+strings.TrimSuffix(l.summary(), "."))
+	}
+	o := component.NewPresence(s.m.domain, to, "", "")
+	switch {
+	case s.loggedOut:
+		o.Elem("", "show", "xa").Elem("", "status", "Logged out.")
+	case total == 0:
+		o.Elem("", "status", "Ready.")
+	default:
+		if online < total {
+			o.Elem("", "show", "dnd")
+		}
+		o.Elem("", "status", strings.Join(words, "; "))
+	}
+	if s.m.caps != nil {
+		s.m.caps.AppendTo(o)
+	}
+	return o
+}
+
+// showState sends a client the state of everything the user watches.
+func (s *Session) showState(to component.JID) {
+	if s.subscribed(s.m.domain) {
+		s.send(s.gatewayState(to))
+	}
+	for _, l := range s.links {
+		if s.subscribed(l.jid) {
+			s.send(s.linkPresence(l, to))
+		}
+	}
+}
+
+// notice shows text of the network's in its console: as a chat once the user
+// has used it, before that unobtrusively.
+func (l *link) notice(ev *bridges.ServerNotice) {
+	typ := "headline"
+	if l.console {
+		typ = "chat"
+	}
+	text := ev.Text
+	if ev.From != "" && !strings.Contains(ev.From, ".") {
+		text = "<" + ev.From + "> " + text
+	}
+	if !l.s.up {
+		if typ == "chat" {
+			l.s.keep(keptMessage{l: l, from: l.jid, body: text, id: l.s.m.ids.next(), at: time.Now()})
+		}
+		return
+	}
+	l.s.send(component.NewMessage(l.jid, l.s.user, typ, l.s.m.ids.next()).Elem("", "body", text))
+}
+
+// toNetwork handles what is addressed to a network: its console and presence.
+func (s *Session) toNetwork(st *component.Stanza, addr bridges.Address) {
+	switch st.Kind {
+	case component.KindPresence:
+		s.networkPresence(st, addr)
+	case component.KindMessage:
+		s.console(st, addr)
+	case component.KindIQ:
+		s.networkIQ(st, addr)
+	}
+}
+
+func (s *Session) networkPresence(st *component.Stanza, addr bridges.Address) {
+	l := s.existing(addr.Network)
+	switch st.Type {
+	case "", "probe":
+		if l != nil {
+			s.send(s.linkPresence(l, st.From))
+		} else if st.Type == "probe" {
+			s.send(component.NewPresence(st.To.Bare(), st.From, "unavailable", ""))
+		}
+	case "subscribe":
+		s.answerSubscribe(st, true)
+	}
+	s.retire()
+}
+
+// console runs raw lines of the network's (as "MOTD" or "WHOIS nick").
+func (s *Session) console(st *component.Stanza, addr bridges.Address) {
+	if st.Type == "error" {
+		return
+	}
+	body, ok := st.Body()
+	if !ok || strings.TrimSpace(body) == "" {
+		return
+	}
+	if st.Type == "groupchat" {
+		s.refuse(st, component.NewStanzaError("modify", "not-acceptable", "This is the network's console, not a room."))
+		return
+	}
+	s.withLink(st, addr.Network, func(l *link) {
+		con, ok := l.net.(bridges.Console)
+		if !ok {
+			s.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
+			return
+		}
+		l.console = true
+		for _, raw := range lines(body) {
+			s.act(l, outcomeFunc(func(ev bridges.Event) { s.consoleOutcome(l, st, ev) }), func(ref bridges.Ref) error {
+				return con.Raw(ref, raw)
+			})
+		}
+		if xep.WantsReceipt(st.Element) && st.ID != "" {
+			o := component.NewMessage(st.To, st.From, st.Type, s.m.ids.next())
+			xep.AppendReceipt(o, st.ID)
+			s.send(o)
+		}
+	})
+}
+
+func (s *Session) consoleOutcome(l *link, st *component.Stanza, ev bridges.Event) {
+	switch ev := ev.(type) {
+	case *bridges.Failed:
+		s.refuse(st, StanzaError(ev.Err))
+	case *bridges.Done:
+		if ev.Text != "" {
+			l.notice(&bridges.ServerNotice{Text: ev.Text})
+		}
+	}
+}
+
+// lines splits a text into its lines that say something.
+func lines(text string) []string {
+	var out []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out
+}

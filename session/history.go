@@ -1,0 +1,117 @@
+package session
+
+import (
+	"time"
+
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+// How many lines of a room are remembered: as history for who joins, and, while
+// clients cannot be reached, for them.
+const (
+	historyLines = 50
+	keptLines    = 500
+	// What was written shortly before the stream broke may have been lost with
+	// it: it is repeated, with the same ids.
+	repeatSpan = 5 * time.Second
+)
+
+// line is something said in a room.
+type line struct {
+	seq  uint64
+	id   string // message id
+	sid  string // stanza-id
+	from string // occupant's nick; empty: the room itself
+	body string
+	at   time.Time
+	occ  string // identity of the sender, for the occupant-id
+	self bool
+}
+
+// remembered appends a line to what the room remembers and numbers it.
+func (r *room) remembered(l line) line {
+	r.seq++
+	l.seq = r.seq
+	limit := historyLines
+	if !r.up || r.anyUnsure() {
+		limit = keptLines
+	}
+	if len(r.lines) >= limit {
+		drop := len(r.lines) - limit + 1
+		if limit == keptLines && r.anyUnsure() {
+			r.cut += drop
+			r.m.stats.cut.Add(int64(drop))
+		}
+		n := copy(r.lines, r.lines[drop:])
+		clear(r.lines[n:])
+		r.lines = r.lines[:n]
+	}
+	r.lines = append(r.lines, l)
+	return l
+}
+
+// sendHistory sends a joining client what it asked for (XEP-0045 section 7.2.14).
+func (r *room) sendHistory(st *seat) {
+	h := st.history
+	lines := r.lines
+	if h.MaxChars != nil && *h.MaxChars == 0 || h.MaxStanzas != nil && *h.MaxStanzas == 0 {
+		return
+	}
+	if h.MaxStanzas != nil && len(lines) > *h.MaxStanzas {
+		lines = lines[len(lines)-*h.MaxStanzas:]
+	}
+	since := h.Since
+	if h.Seconds != nil {
+		if t := time.Now().Add(-time.Duration(*h.Seconds) * time.Second); t.After(since) {
+			since = t
+		}
+	}
+	out := make([]*component.Out, 0, len(lines))
+	chars := 0
+	for i := len(lines) - 1; i >= 0; i-- {
+		if lines[i].at.Before(since) {
+			break
+		}
+		o := r.message(st.jid, &lines[i], true)
+		chars += o.Len()
+		if h.MaxChars != nil && chars > *h.MaxChars {
+			o.Release()
+			break
+		}
+		out = append(out, o)
+	}
+	for i := len(out) - 1; i >= 0; i-- {
+		r.send(out[i])
+	}
+}
+
+// catchUp sends a client that is still there what it may have missed.
+func (r *room) catchUp(st *seat) {
+	if r.cut > 0 {
+		r.send(component.NewMessage(r.jid, st.jid, "groupchat", r.m.ids.next()).
+			Elem("", "body", cutText(r.cut)))
+	}
+	for i := range r.lines {
+		if l := &r.lines[i]; l.seq > st.seen {
+			r.send(r.message(st.jid, l, true))
+		}
+	}
+	st.seen = r.seq
+}
+
+// message is a line as one client gets it.
+func (r *room) message(to component.JID, l *line, delayed bool) *component.Out {
+	from := r.jid
+	if l.from != "" {
+		from = r.occupant(l.from)
+	}
+	o := component.NewMessage(from, to, "groupchat", l.id)
+	o.Elem("", "body", l.body)
+	xep.AppendStanzaID(o, l.sid, r.jid)
+	r.occupantID(o, l.occ)
+	if delayed {
+		xep.AppendDelay(o, r.jid, l.at)
+	}
+	return o
+}

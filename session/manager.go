@@ -1,0 +1,381 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"transportd/bridges"
+	"transportd/component"
+)
+
+// Stream is what a session needs of the XMPP stream; *component.Stream is one.
+type Stream interface {
+	Send(ctx context.Context, o *component.Out) error
+	TrySend(o *component.Out) bool
+	Request(o *component.Out, timeout time.Duration, done func(*component.Stanza, error))
+	NewID() string
+	Up() bool
+}
+
+// Config is what a gateway gives its manager.
+type Config struct {
+	Domain component.JID
+	Name   string // of the gateway, for people
+	Driver bridges.Driver
+	Stream Stream
+	Store  Store
+
+	// OccupantKey makes occupant-ids; it never changes for a gateway.
+	OccupantKey []byte
+	// Caps of the gateway's own presence (XEP-0115), nil: none.
+	Caps *component.Caps
+	// Policy is read at every use, so that a reload takes effect at once.
+	Policy func() Policy
+
+	ConnectEvery time.Duration // between connections to one network, 0: not spaced
+	ConnectBurst int
+	Workers      int // queries under way at once, default 32
+
+	Log *slog.Logger
+}
+
+// Manager holds the sessions of one gateway and is the door stanzas take to
+// them. Its methods are safe for concurrent use.
+type Manager struct {
+	domain      component.JID
+	name        string
+	driver      bridges.Driver
+	info        bridges.Info
+	stream      Stream
+	store       Store
+	occupantKey []byte
+	policy      func() Policy
+	connecting  connectLimiter
+	workers     chan struct{}
+	log         *slog.Logger
+	stats       stats
+	ids         idSource
+	domains     domainRates
+	caps        *component.Caps
+
+	ctx      context.Context
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup
+	stopping atomic.Bool
+
+	mu       sync.Mutex
+	sessions map[component.JID]*Session
+}
+
+// NewManager makes the manager of one gateway. It does nothing until stanzas
+// come, or Restore is called.
+func NewManager(c Config) *Manager {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Workers <= 0 {
+		c.Workers = 32
+	}
+	if c.ConnectBurst <= 0 {
+		c.ConnectBurst = 1
+	}
+	m := &Manager{
+		domain:      c.Domain,
+		name:        c.Name,
+		driver:      c.Driver,
+		info:        c.Driver.Info(),
+		stream:      c.Stream,
+		store:       c.Store,
+		occupantKey: c.OccupantKey,
+		policy:      c.Policy,
+		caps:        c.Caps,
+		connecting:  connectLimiter{every: c.ConnectEvery, burst: c.ConnectBurst},
+		workers:     make(chan struct{}, c.Workers),
+		log:         c.Log,
+		sessions:    make(map[component.JID]*Session),
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	return m
+}
+
+// get returns the session of a user, making one where there is none.
+func (m *Manager) get(user component.JID) *Session {
+	m.mu.Lock()
+	s := m.sessions[user]
+	created := s == nil
+	if created {
+		s = newSession(m, user)
+		m.sessions[user] = s
+		m.stats.sessions.Add(1)
+	}
+	m.mu.Unlock()
+	if created {
+		s.post(s.load)
+	}
+	return s
+}
+
+// peek returns the session of a user, or nil.
+func (m *Manager) peek(user component.JID) *Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sessions[user]
+}
+
+// all returns the present sessions.
+func (m *Manager) all() []*Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]*Session, 0, len(m.sessions))
+	for _, s := range m.sessions {
+		out = append(out, s)
+	}
+	return out
+}
+
+// forget removes an idle session whose inbox is empty.
+func (m *Manager) forget(s *Session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions[s.user] == s && s.closeInbox(true) {
+		delete(m.sessions, s.user)
+		m.stats.sessions.Add(-1)
+	}
+}
+
+// Classify tells what kind of address a JID of the gateway is, for the router.
+// The error has words for the user.
+func (m *Manager) Classify(to component.JID) (component.AddressKind, error) {
+	if to.Local == "" {
+		return component.AddressHost, nil
+	}
+	a, err := m.driver.Parse(component.UnescapeLocal(to.Local))
+	if err != nil {
+		return 0, StanzaError(err)
+	}
+	switch a.Kind {
+	case bridges.AddressNetwork:
+		return component.AddressNetwork, nil
+	case bridges.AddressPerson:
+		return component.AddressPerson, nil
+	}
+	if to.Resource != "" {
+		return component.AddressOccupant, nil
+	}
+	return component.AddressRoom, nil
+}
+
+// Deliver gives a stanza to the session of its sender. It never blocks; the
+// read loop calls it. What cannot be taken is answered.
+func (m *Manager) Deliver(st *component.Stanza) {
+	user := st.From.Bare()
+	if m.stopping.Load() {
+		m.reject(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
+		return
+	}
+	// Who is not allowed has no session, and costs nothing but this answer.
+	if e := m.admit(st); e != nil {
+		m.reject(st, e)
+		return
+	}
+	if !opensSession(st) {
+		if m.peek(user) == nil {
+			m.rejectStranger(st)
+			return
+		}
+	}
+	for range 3 {
+		taken, gone := m.get(user).deliver(st)
+		if taken {
+			return
+		}
+		if !gone {
+			m.stats.busy.Add(1)
+			m.reject(st, component.NewStanzaError("wait", "resource-constraint", "Too much at once; please wait a moment and try again."))
+			return
+		}
+	}
+}
+
+// opensSession tells whether a stanza is a reason to have a session at all.
+func opensSession(st *component.Stanza) bool {
+	if st.IsError() {
+		return false
+	}
+	return st.Kind != component.KindPresence || st.Type != "unavailable"
+}
+
+// rejectStranger answers what only a session could have answered with sense.
+func (m *Manager) rejectStranger(st *component.Stanza) {
+	if st.Kind == component.KindIQ {
+		m.reject(st, component.NewStanzaError("cancel", "service-unavailable", ""))
+	}
+}
+
+// reject answers from the read loop, from the writer's reserved part.
+func (m *Manager) reject(st *component.Stanza, e *component.StanzaError) {
+	m.stats.errors.Add(e.Condition, 1)
+	if st.Kind == component.KindPresence && (st.Type == "unavailable" || st.Type == "probe") {
+		return // nobody waits for an answer to these
+	}
+	if o := component.ErrorReply(st, e); o != nil {
+		m.stream.TrySend(o)
+	}
+}
+
+// work runs f on a worker; false means all are taken.
+func (m *Manager) work(f func()) bool {
+	select {
+	case m.workers <- struct{}{}:
+	default:
+		return false
+	}
+	m.tasks.Add(1)
+	go func() {
+		defer m.tasks.Done()
+		defer func() { <-m.workers }()
+		f()
+	}()
+	return true
+}
+
+// StreamUp and StreamDown tell all sessions of the XMPP stream. Up is paced:
+// each session verifies its clients.
+func (m *Manager) StreamUp() {
+	all := m.all()
+	m.tasks.Add(1)
+	go func() {
+		defer m.tasks.Done()
+		m.paced(len(all), func(i int) { all[i].post(all[i].streamUp) })
+	}()
+}
+
+// StreamDown tells all sessions that the XMPP stream is gone.
+func (m *Manager) StreamDown() {
+	for _, s := range m.all() {
+		s.post(s.streamDown)
+	}
+}
+
+// pace is how many sessions a second are restored or re-synced.
+const pace = 100
+
+// paced calls f for 0 … n-1, spread over time, until the manager stops.
+func (m *Manager) paced(n int, f func(i int)) {
+	for i := range n {
+		if i > 0 && i%(pace/10) == 0 {
+			select {
+			case <-time.After(time.Second / 10):
+			case <-m.ctx.Done():
+				return
+			}
+		}
+		f(i)
+	}
+}
+
+// Restore brings back what the last process left behind, paced: accounts that
+// are logged in, and the clients that were in rooms when it died. Call it once
+// the stream is up for the first time.
+func (m *Manager) Restore(ctx context.Context) error {
+	users, err := m.store.LoggedIn(ctx)
+	if err != nil {
+		return err
+	}
+	seats, err := m.store.Seats(ctx)
+	if err != nil {
+		return err
+	}
+	left := make(map[component.JID][]Seat)
+	for _, seat := range seats {
+		jid, err := component.ParseJID(seat.Client)
+		if err != nil {
+			m.store.RemoveSeat(seat.Client, seat.Room)
+			continue
+		}
+		left[jid.Bare()] = append(left[jid.Bare()], seat)
+	}
+	for _, u := range users {
+		if jid, err := component.ParseJID(u); err == nil && left[jid.Bare()] == nil {
+			left[jid.Bare()] = []Seat{}
+		}
+	}
+	order := slices.SortedFunc(maps.Keys(left), func(a, b component.JID) int { return strings.Compare(a.String(), b.String()) })
+	m.tasks.Add(1)
+	go func() {
+		defer m.tasks.Done()
+		m.paced(len(order), func(i int) {
+			s := m.get(order[i])
+			s.post(func() { s.restore(left[order[i]]) })
+		})
+	}()
+	return nil
+}
+
+// Stop leaves all rooms politely, tells the users, and ends everything. It
+// returns when nothing of the manager runs any more, or ctx is done.
+func (m *Manager) Stop(ctx context.Context) error {
+	m.stopping.Store(true)
+	var left sync.WaitGroup
+	for _, s := range m.all() {
+		left.Add(1)
+		s.post(func() { defer left.Done(); s.shutdown() })
+	}
+	waited := make(chan struct{})
+	go func() { left.Wait(); close(waited) }()
+	select {
+	case <-waited:
+	case <-ctx.Done():
+	}
+	m.cancel()
+	done := make(chan struct{})
+	go func() { m.tasks.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return errors.New("session: not everything ended in time")
+	}
+}
+
+// networkJID is the address of a network.
+func (m *Manager) networkJID(id bridges.NetworkID) component.JID {
+	return m.jid(bridges.Address{Kind: bridges.AddressNetwork, Network: id})
+}
+
+// jid is the JID of an address, escaped.
+func (m *Manager) jid(a bridges.Address) component.JID {
+	local := m.driver.Format(a)
+	if local == "" {
+		return m.domain
+	}
+	return component.JID{Local: component.EscapeLocal(local), Domain: m.domain.Domain}
+}
+
+// personJID is the address of a person as everybody sees it: the nick in
+// lower case, so that it is the same after a server folded it.
+func (m *Manager) personJID(id bridges.NetworkID, nick string) component.JID {
+	return m.jid(bridges.Address{Kind: bridges.AddressPerson, Network: id, Name: lowerASCII(nick)})
+}
+
+// lowerASCII folds as every XMPP server folds ASCII.
+func lowerASCII(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
+			return strings.Map(func(r rune) rune {
+				if 'A' <= r && r <= 'Z' {
+					return r + 'a' - 'A'
+				}
+				return r
+			}, s)
+		}
+	}
+	return s
+}

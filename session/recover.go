@@ -1,0 +1,237 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+// verifyTime is how long a client has to answer after the stream came back.
+const verifyTime = 30 * time.Second
+
+// streamDown is told when the XMPP stream is gone: from here on lines are kept.
+func (s *Session) streamDown() {
+	if !s.up {
+		return
+	}
+	s.up = false
+	for _, r := range s.rooms {
+		r.streamDown()
+	}
+}
+
+// streamDown notes what each client has been shown.
+func (r *room) streamDown() {
+	if r.state == roomIn {
+		r.remember()
+	}
+	since := time.Now().Add(-repeatSpan)
+	seen := r.seq
+	for i := len(r.lines) - 1; i >= 0 && r.lines[i].at.After(since) && !r.lines[i].self; i-- {
+		seen = r.lines[i].seq - 1
+	}
+	for _, st := range r.seats {
+		if st.in && !st.unsure {
+			st.unsure, st.seen = true, seen
+		}
+	}
+}
+
+// streamUp is told when the stream is back: every client that was in a room is
+// asked whether it is still there.
+func (s *Session) streamUp() {
+	if s.up {
+		s.streamDown() // a drop so short that nobody told us in between
+	}
+	s.up = true
+	for _, r := range s.rooms {
+		for _, st := range r.seats {
+			if st.unsure {
+				r.verify(st)
+			}
+		}
+	}
+	s.deliverKept()
+	for _, l := range s.links {
+		l.told = ""
+		l.announce()
+	}
+	if s.subscribed(s.m.domain) {
+		s.send(component.NewPresence(s.m.domain, s.user, "probe", ""))
+	}
+}
+
+// verify pings a client as its server sees it (XEP-0199): an answer, even an
+// error of the client's own, means it is there; the server's that it is not.
+func (r *room) verify(st *seat) {
+	o := component.NewIQ(r.jid, st.jid, "get", r.m.stream.NewID())
+	o.Start(xep.NSPing, "ping").End()
+	r.m.stream.Request(o, verifyTime, func(_ *component.Stanza, err error) {
+		r.post(func() { r.verified(st, err) })
+	})
+}
+
+// verified re-syncs a client that is there and removes one that is not.
+func (r *room) verified(st *seat, err error) {
+	if r.rooms[r.jid.Local] != r || r.seat(st.jid.Resource) != st || !st.unsure {
+		return
+	}
+	switch {
+	case errors.Is(err, component.ErrDown), errors.Is(err, component.ErrQueueFull):
+		return // asked again when the stream is back
+	case err != nil && !answersItself(err):
+		r.log.Info("client is gone", "resource", st.jid.Resource, "error", err)
+		r.removeSeat(st)
+		r.settleGap()
+		if st.restored {
+			r.afterSeat("", false)
+		} else {
+			r.afterSeat("", true)
+		}
+		return
+	}
+	if r.state != roomIn {
+		st.unsure = false
+		if !st.in || st.restored {
+			r.join()
+		}
+		return
+	}
+	r.resync(st)
+}
+
+// answersItself tells whether an error answer can only have come from the
+// client: it has no idea of pings, but it is there.
+func answersItself(err error) bool {
+	var se *component.StanzaError
+	return errors.As(err, &se) && (se.Condition == "feature-not-implemented" || se.Condition == "not-acceptable" || se.Condition == "bad-request" || se.Condition == "forbidden")
+}
+
+// resync brings a client that was in before a gap to the present.
+func (r *room) resync(st *seat) {
+	st.unsure = false
+	if !st.in {
+		r.welcome(st)
+		r.settleGap()
+		return
+	}
+	self, members, ok := r.l.net.Members(r.id)
+	if !ok {
+		return
+	}
+	now := make(map[bridges.UserID]bool, len(members))
+	for i := range members {
+		m := &members[i]
+		now[m.ID] = true
+		if old, ok := r.shown[m.ID]; !ok || !sameLook(old, *m) {
+			r.send(r.presence(st.jid, m, nil))
+		}
+	}
+	for id, m := range r.shown {
+		if !now[id] && id != self.ID {
+			r.send(r.absence(st.jid, &m, leave{}))
+		}
+	}
+	r.send(r.presence(st.jid, &self, codesSelf))
+	r.self, r.nick = self, self.Nick
+	r.catchUp(st)
+	r.settleGap()
+}
+
+// settleGap forgets what was noted for a gap once every client is past it.
+func (r *room) settleGap() {
+	if r.anyUnsure() || r.state != roomIn {
+		return
+	}
+	r.shown, r.cut = nil, 0
+	if len(r.lines) > historyLines {
+		drop := len(r.lines) - historyLines
+		n := copy(r.lines, r.lines[drop:])
+		clear(r.lines[n:])
+		r.lines = r.lines[:n]
+	}
+}
+
+// restore puts clients that were in rooms when the last process died back into
+// them: those that are still there. Each is asked first.
+func (s *Session) restore(seats []Seat) {
+	for _, stored := range seats {
+		client, err1 := component.ParseJID(stored.Client)
+		roomJID, err2 := component.ParseJID(stored.Room)
+		if err1 != nil || err2 != nil || roomJID.Local == "" {
+			s.m.store.RemoveSeat(stored.Client, stored.Room)
+			continue
+		}
+		if r := s.rooms[roomJID.Local]; r != nil && r.seat(client.Resource) != nil {
+			continue // it has joined again by itself
+		}
+		s.restoreSeat(client, roomJID, stored)
+	}
+	s.announceAll()
+	s.retire()
+}
+
+func (s *Session) restoreSeat(client, roomJID component.JID, stored Seat) {
+	addr, err := s.m.driver.Parse(component.UnescapeLocal(roomJID.Local))
+	if err != nil || addr.Kind != bridges.AddressRoom {
+		s.m.store.RemoveSeat(stored.Client, stored.Room)
+		return
+	}
+	l, err := s.link(addr.Network)
+	if err != nil {
+		s.m.store.RemoveSeat(stored.Client, stored.Room)
+		return
+	}
+	if l.nick == "" {
+		l.nick = stored.Nick
+	}
+	r := s.rooms[roomJID.Local]
+	if r == nil {
+		r = s.addRoom(l, roomJID, addr.Name)
+	}
+	if r.password == "" {
+		r.password = stored.Password
+	}
+	st := &seat{jid: client, nick: stored.Nick, unsure: true, restored: true}
+	r.seats = append(r.seats, st)
+	r.verify(st)
+}
+
+// announceAll tells those who watch how everything stands.
+func (s *Session) announceAll() {
+	if s.subscribed(s.m.domain) {
+		s.send(component.NewPresence(s.m.domain, s.user, "probe", ""))
+		s.send(s.gatewayState(s.user))
+	}
+	for _, l := range s.links {
+		l.told = ""
+		l.announce()
+	}
+}
+
+// shutdown leaves everything politely because the process ends: rooms get 332,
+// networks a QUIT, watchers unavailable presence.
+func (s *Session) shutdown() {
+	s.leaving = true
+	for _, r := range s.rooms {
+		r.showLeave(leave{reason: "The gateway is shutting down.", codes: codesShutdown})
+		for _, st := range r.seats {
+			s.m.store.RemoveSeat(st.jid.String(), r.jid.String())
+		}
+		r.seats = nil
+	}
+	for _, jid := range s.watched {
+		if to, err := component.ParseJID(jid); err == nil {
+			s.send(component.NewPresence(to, s.user, "unavailable", "").Elem("", "status", "The gateway is shutting down."))
+		}
+	}
+	s.m.stats.rooms.Add(-int64(len(s.rooms)))
+	s.rooms = nil
+	for _, l := range s.links {
+		l.kill()
+	}
+	s.links = nil
+}

@@ -1,0 +1,448 @@
+package session
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+type roomState uint8
+
+// A room is being joined until the network lets the user in; it is down while
+// its link is, and leaving until the network has confirmed that.
+const (
+	roomJoining roomState = iota
+	roomIn
+	roomDown
+	roomLeaving
+)
+
+// room is one room as one user sees it. The member list is the network's; the
+// room keeps who of the user's clients are in, and what they have been shown.
+type room struct {
+	*Session
+	l     *link
+	jid   component.JID // bare: how the user entered it
+	name  string        // as asked for
+	id    bridges.RoomID
+	state roomState
+	log   *slog.Logger
+
+	seats    []*seat
+	password string
+	auto     bool // joined for the account, stays without clients
+	joining  bool // a join is under way
+	nick     string
+	subject  *bridges.Subject
+
+	lines  []line
+	seq    uint64                            // of the last line
+	cut    int                               // lines given up while nobody could be shown them
+	shown  map[bridges.UserID]bridges.Member // what clients were shown before a gap; nil: no gap
+	self   bridges.Member                    // as last shown
+	sent   int                               // lines without an outcome
+	reacts map[string][]string               // the user's reactions, by message id
+	part   *time.Timer
+	rejoin bool // wanted again while leaving
+}
+
+// seat is one of the user's clients in a room.
+type seat struct {
+	jid      component.JID // full
+	nick     string        // asked for
+	in       bool          // has been shown the room
+	unsure   bool          // not verified since the stream came back
+	seen     uint64        // last line it was shown, while unsure
+	history  xep.History
+	stanza   *component.Stanza // the join, until answered
+	restored bool              // left behind by the last process
+	told     bool              // show and status were sent to the room
+	show     string
+	status   string
+}
+
+// entered tells whether the room was ever entered by this process.
+func (r *room) entered() bool { return r.id != "" }
+
+// inside tells whether the network has the user in the room.
+func (r *room) inside() bool { return r.state == roomIn }
+
+// roomsOf returns the rooms of a link.
+func (s *Session) roomsOf(l *link) []*room {
+	var out []*room
+	for _, r := range s.rooms {
+		if r.l == l {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b *room) int { return strings.Compare(a.jid.Local, b.jid.Local) })
+	return out
+}
+
+// byID returns the room a network means.
+func (s *Session) byID(l *link, id bridges.RoomID) *room {
+	for _, r := range s.rooms {
+		if r.l == l && r.id == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// addRoom makes a room that is to be joined.
+func (s *Session) addRoom(l *link, jid component.JID, name string) *room {
+	r := &room{Session: s, l: l, jid: jid.Bare(), name: name}
+	r.log = s.log.With("room", r.jid.String())
+	if s.rooms == nil {
+		s.rooms = make(map[string]*room)
+	}
+	s.rooms[jid.Local] = r
+	s.m.stats.rooms.Add(1)
+	return r
+}
+
+// gone forgets a room.
+func (r *room) gone() {
+	if r.rooms[r.jid.Local] != r {
+		return
+	}
+	if r.part != nil {
+		r.part.Stop()
+	}
+	for _, st := range r.seats {
+		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
+	}
+	delete(r.rooms, r.jid.Local)
+	r.m.stats.rooms.Add(-1)
+	if !r.l.dead {
+		r.l.reconsider()
+	}
+	r.retire()
+}
+
+// seat returns the seat of a client.
+func (r *room) seat(resource string) *seat {
+	for _, st := range r.seats {
+		if st.jid.Resource == resource {
+			return st
+		}
+	}
+	return nil
+}
+
+// removeSeat takes a client out.
+func (r *room) removeSeat(st *seat) {
+	if i := slices.Index(r.seats, st); i >= 0 {
+		r.seats = slices.Delete(r.seats, i, i+1)
+		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
+	}
+}
+
+// onJoin is presence with the MUC element to room/nick (XEP-0045 section 7.2).
+func (s *Session) onJoin(st *component.Stanza, addr bridges.Address, join xep.MUCJoin) {
+	if st.To.Resource == "" {
+		s.refuse(st, component.NewStanzaError("modify", "jid-malformed", "A nickname is missing: join with room/nickname."))
+		return
+	}
+	r := s.rooms[st.To.Local]
+	if r == nil {
+		if e := s.mayJoin(); e != nil {
+			s.refuse(st, e)
+			return
+		}
+		l, err := s.link(addr.Network)
+		if err != nil {
+			s.refuse(st, StanzaError(err))
+			return
+		}
+		if other := s.byID(l, l.net.RoomID(addr.Name)); other != nil {
+			s.refuse(st, redirect(other.jid))
+			l.reconsider()
+			return
+		}
+		if e := s.roomLimit(); e != nil {
+			s.refuse(st, e)
+			l.reconsider()
+			return
+		}
+		r = s.addRoom(l, st.To, addr.Name)
+	}
+	r.enter(st, join)
+}
+
+// enter gives a client a seat, joining the room where needed.
+func (r *room) enter(st *component.Stanza, join xep.MUCJoin) {
+	if r.part != nil {
+		r.part.Stop()
+		r.part = nil
+	}
+	seat := r.seat(st.From.Resource)
+	if seat == nil {
+		if len(r.seats) >= maxSeats {
+			r.refuse(st, component.NewStanzaError("wait", "resource-constraint", "You have too many clients in this room."))
+			return
+		}
+		seat = newSeat(st)
+		r.seats = append(r.seats, seat)
+	}
+	seat.nick, seat.history, seat.stanza, seat.in, seat.unsure = st.To.Resource, join.History, st, false, false
+	if join.Password != "" {
+		r.password = join.Password
+	}
+	switch r.state {
+	case roomIn:
+		r.welcome(seat)
+	case roomLeaving:
+		r.rejoin = true
+	case roomDown, roomJoining:
+		r.join()
+	}
+}
+
+// maxSeats bounds the clients of one user in one room.
+const maxSeats = 32
+
+func newSeat(st *component.Stanza) *seat { return &seat{jid: st.From} }
+
+// join asks the network to let the user in, connecting first where needed.
+func (r *room) join() {
+	if r.joining || r.state == roomIn || r.state == roomLeaving {
+		return
+	}
+	if !r.l.online() {
+		if r.l.nick == "" && len(r.seats) > 0 {
+			r.l.nick = r.seats[0].nick
+		}
+		attended := len(r.seats) > 0 && r.seats[0].stanza != nil
+		if r.l.retry == nil || attended {
+			r.l.start(attended)
+		}
+		return
+	}
+	r.joining = true
+	r.act(r.l, joinOutcome{r}, func(ref bridges.Ref) error {
+		return r.l.net.Join(ref, r.name, bridges.JoinOptions{Password: r.password})
+	})
+}
+
+// joinOutcome is what a join comes to.
+type joinOutcome struct{ r *room }
+
+func (o joinOutcome) outcome(s *Session, ev bridges.Event) {
+	r := o.r
+	r.joining = false
+	if s.rooms[r.jid.Local] != r {
+		return
+	}
+	switch ev := ev.(type) {
+	case *bridges.Entered:
+		r.onEntered(ev)
+	case *bridges.Failed:
+		if ev.Err.Kind == bridges.Offline && !r.l.dead {
+			return // the link's end decides
+		}
+		r.failJoin(ev.Err)
+	}
+}
+
+// failJoin tells every client that waits that it cannot get in.
+func (r *room) failJoin(err *bridges.Error) {
+	if r.entered() { // it was in before: the room is lost
+		r.close(leave{reason: StanzaError(err).Text, codes: codesLost})
+		return
+	}
+	e := StanzaError(err)
+	e.By = r.jid
+	seats := r.seats
+	r.seats = nil
+	for _, st := range seats {
+		if st.stanza != nil {
+			r.refuse(st.stanza, e)
+			continue
+		}
+		o := r.selfGone(st, leave{reason: e.Text, codes: codesLost})
+		r.send(o)
+		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
+	}
+	r.gone()
+}
+
+// onEntered is called when the network has let the user in, the first time or
+// again.
+func (r *room) onEntered(ev *bridges.Entered) {
+	if other := r.byID(r.l, ev.Room); other != nil && other != r {
+		for _, st := range r.seats {
+			if st.stanza != nil {
+				r.refuse(st.stanza, redirect(other.jid))
+			}
+		}
+		r.seats = nil
+		r.gone()
+		return
+	}
+	wasIn := r.entered() && r.shown != nil
+	r.id, r.state = ev.Room, roomIn
+	r.subject = ev.Subject
+	r.l.downAt = time.Time{}
+	if wasIn {
+		r.showDifference(ev)
+	}
+	r.nick, r.self = ev.Self.Nick, ev.Self
+	for _, st := range slices.Clone(r.seats) {
+		if !st.in && !st.unsure {
+			r.welcome(st)
+		}
+	}
+	if len(r.seats) == 0 && !r.auto {
+		r.leaveNetwork("")
+	}
+}
+
+// redirect answers a join under another spelling of a room the user is in.
+func redirect(to component.JID) *component.StanzaError {
+	e := component.NewStanzaError("modify", "redirect", "You are in this room already, under the address "+to.String()+".")
+	e.Alternate = "xmpp:" + to.String() + "?join"
+	return e
+}
+
+// linkDown is called when the link ended while the room was wanted.
+func (r *room) linkDown() {
+	switch r.state {
+	case roomIn:
+		r.remember()
+		r.state = roomDown
+	case roomLeaving:
+		r.seats = nil
+		r.gone()
+	}
+	r.joining = false
+}
+
+// remember notes what clients have been shown before a gap.
+func (r *room) remember() {
+	if r.shown != nil {
+		return
+	}
+	self, members, ok := r.l.net.Members(r.id)
+	if !ok {
+		r.shown = map[bridges.UserID]bridges.Member{}
+		return
+	}
+	r.self = self
+	r.shown = make(map[bridges.UserID]bridges.Member, len(members))
+	for _, m := range members {
+		r.shown[m.ID] = m
+	}
+}
+
+// leaveSeat takes one client out that said it leaves (XEP-0045 section 7.14).
+// The same stanza comes when the client went offline; where the gateway sees
+// the user's presence it can tell the two apart, and waits for it to return.
+func (r *room) leaveSeat(st *seat, reason string) {
+	r.removeSeat(st)
+	r.send(r.selfGone(st, leave{codes: codesSelf}))
+	c := r.client(st.jid.Resource)
+	if len(r.seats) > 0 || r.auto || c == nil {
+		r.afterSeat(reason, false)
+		return
+	}
+	if !c.offline.IsZero() {
+		r.afterSeat(reason, true)
+		return
+	}
+	if r.part == nil {
+		r.part = r.after(offlineSettles, func() {
+			r.part = nil
+			if r.rooms[r.jid.Local] == r {
+				r.afterSeat(reason, !c.offline.IsZero())
+			}
+		})
+	}
+}
+
+// offlineSettles is how far apart a server may send the several unavailable
+// presences of a client that went offline.
+const offlineSettles = time.Second
+
+// partGrace is how long a room waits for a client that dropped off.
+const partGrace = 3 * time.Minute
+
+// afterSeat leaves the room when no client is in it any more.
+func (r *room) afterSeat(reason string, grace bool) {
+	if len(r.seats) > 0 || r.auto {
+		return
+	}
+	if grace {
+		if r.part == nil {
+			r.part = r.after(partGrace, func() {
+				r.part = nil
+				if len(r.seats) == 0 && r.rooms[r.jid.Local] == r {
+					r.leaveNetwork(reason)
+				}
+			})
+		}
+		return
+	}
+	r.leaveNetwork(reason)
+}
+
+// leaveNetwork leaves the room on the network; the room is forgotten when that
+// is confirmed.
+func (r *room) leaveNetwork(reason string) {
+	if r.state != roomIn || !r.l.online() {
+		r.gone()
+		return
+	}
+	r.state = roomLeaving
+	r.act(r.l, outcomeFunc(func(bridges.Event) { r.left() }), func(ref bridges.Ref) error {
+		return r.l.net.Leave(ref, r.id, reason)
+	})
+}
+
+// left is called when the network has confirmed that the user is out.
+func (r *room) left() {
+	if r.rooms[r.jid.Local] != r || r.state != roomLeaving {
+		return
+	}
+	if r.rejoin && len(r.seats) > 0 {
+		r.rejoin, r.state, r.id = false, roomJoining, ""
+		r.join()
+		return
+	}
+	r.gone()
+}
+
+// close shows every client that the user is no longer in, and forgets the room.
+func (r *room) close(lv leave) {
+	r.showLeave(lv)
+	r.gone()
+}
+
+// saveSeat stores who is in, so that a restart after a crash finds the client.
+func (r *room) saveSeat(st *seat) {
+	r.m.store.SaveSeat(Seat{Client: st.jid.String(), Room: r.jid.String(), Nick: st.nick, Password: r.password})
+}
+
+// autojoin joins a room of the account ("name" or "name key") without a client.
+func (s *Session) autojoin(l *link, entry string) {
+	name, key, _ := strings.Cut(entry, " ")
+	jid := s.m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: lowerASCII(name)})
+	if other := s.byID(l, l.net.RoomID(name)); other != nil {
+		other.auto = true
+		return
+	}
+	r := s.rooms[jid.Local]
+	if r == nil {
+		r = s.addRoom(l, jid, name)
+	}
+	r.auto = true
+	if r.password == "" {
+		r.password = strings.TrimSpace(key)
+	}
+	r.join()
+}

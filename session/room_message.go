@@ -1,0 +1,171 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+// maxSent bounds the lines of one room that wait for the network.
+const maxSent = 256
+
+// onGroupchat is what a client says in a room (XEP-0045 section 7.4).
+func (r *room) onGroupchat(st *component.Stanza) {
+	seat := r.seat(st.From.Resource)
+	if seat == nil || !r.entered() {
+		r.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
+		return
+	}
+	if subject := st.Child("", "subject"); subject != nil {
+		if _, hasBody := st.Body(); !hasBody && st.Child("", "thread") == nil {
+			r.setSubject(st, subject.Text())
+			return
+		}
+	}
+	if r.state != roomIn || !r.l.online() {
+		r.refuse(st, StanzaError(bridges.NewError(bridges.Offline, "The connection to the network is interrupted; try again in a moment.")))
+		return
+	}
+	out, ok := r.readable(st)
+	if !ok {
+		return // nothing IRC-like networks could show: chat states, markers
+	}
+	if r.sent >= maxSent {
+		r.m.stats.busy.Add(1)
+		r.refuse(st, StanzaError(bridges.NewError(bridges.RateLimited, "")))
+		return
+	}
+	r.sent++
+	r.act(r.l, &spoken{r: r, st: st}, func(ref bridges.Ref) error {
+		return r.l.net.Send(ref, bridges.Place{Room: r.id}, out)
+	})
+}
+
+// spoken is a line of the user's that waits for the network to take it.
+type spoken struct {
+	r  *room
+	st *component.Stanza
+}
+
+func (w *spoken) outcome(s *Session, ev bridges.Event) {
+	w.r.sent--
+	switch ev := ev.(type) {
+	case *bridges.Message:
+		s.m.stats.toNetwork.Add(1)
+		w.r.reflect(w.st, ev)
+	case *bridges.Failed:
+		s.refuse(w.st, lineError(ev.Err))
+	}
+}
+
+// lineError says of a lost line whether it may have arrived all the same.
+func lineError(err *bridges.Error) *component.StanzaError {
+	e := StanzaError(err)
+	if err.Uncertain {
+		e.Type, e.Condition = "wait", "remote-server-timeout"
+		if !strings.Contains(e.Text, "may") {
+			e.Text += " The message may have been delivered."
+		}
+	}
+	return e
+}
+
+// reflect shows a line of the user's to all the user's clients once the network
+// has taken it: whole, and with the id the client gave it.
+func (r *room) reflect(st *component.Stanza, ev *bridges.Message) {
+	body, _ := st.Body()
+	at := ev.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	l := line{id: st.ID, sid: r.m.lineID(string(ev.ID)), from: r.nick, body: body, at: at, self: true, occ: r.self.Identity}
+	if l.id == "" {
+		l.id = l.sid
+	}
+	if body != "" {
+		l = r.remembered(l)
+	}
+	from := r.occupant(r.nick)
+	r.each(func(seat *seat) {
+		o := component.NewMessage(from, seat.jid, "groupchat", l.id)
+		for c := range st.Children() {
+			// A stanza-id of ours that the client made up is not passed on (XEP-0359 section 4).
+			if c.Space == xep.NSStanzaID && c.Name == "stanza-id" || c.Space == xep.NSOccupantID || c.Space == xep.NSDelay {
+				continue
+			}
+			o.Copy(c)
+		}
+		xep.AppendStanzaID(o, l.sid, r.jid)
+		r.occupantID(o, l.occ)
+		r.show(seat, o)
+	})
+}
+
+// show sends a line to a client; without a stream the client catches up later.
+func (r *room) show(st *seat, o *component.Out) {
+	if !r.send(o) && !st.unsure {
+		st.unsure = true
+		st.seen = r.seq - 1
+		r.remember()
+	}
+}
+
+// onMessage is a line from the network.
+func (r *room) onMessage(ev *bridges.Message) {
+	at := ev.At
+	if at.IsZero() {
+		at = time.Now()
+	}
+	body := ev.Body
+	if ev.Kind == bridges.Emote {
+		body = "/me " + body
+	}
+	if ev.To != "" {
+		body = "[" + ev.To + "] " + body
+	}
+	id := r.m.lineID(string(ev.ID))
+	l := r.remembered(line{id: id, sid: id, from: ev.From.Nick, body: body, at: at, self: ev.Self, occ: ev.From.Identity})
+	r.m.stats.toUsers.Add(1)
+	for _, st := range r.seats {
+		if st.in && !st.unsure {
+			r.show(st, r.message(st.jid, &l, ev.Replay))
+		}
+	}
+}
+
+// say shows words of the room itself to all clients; they are not history.
+func (r *room) say(text string) {
+	id := r.m.ids.next()
+	r.each(func(st *seat) {
+		r.send(component.NewMessage(r.jid, st.jid, "groupchat", id).Elem("", "body", text))
+	})
+}
+
+// setSubject asks the network for another subject (XEP-0045 section 8.1).
+func (r *room) setSubject(st *component.Stanza, text string) {
+	setter, ok := r.l.net.(bridges.SubjectSetter)
+	if !ok || r.state != roomIn {
+		r.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
+		return
+	}
+	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", " ")), " ")
+	r.act(r.l, outcomeFunc(func(ev bridges.Event) {
+		switch ev := ev.(type) {
+		case *bridges.SubjectChanged:
+			r.onSubject(ev)
+		case *bridges.Failed:
+			r.refuse(st, StanzaError(ev.Err))
+		}
+	}), func(ref bridges.Ref) error { return setter.SetSubject(ref, r.id, text) })
+}
+
+func cutText(n int) string {
+	if n == 1 {
+		return "One line from while the connection was down is missing here."
+	}
+	return fmt.Sprintf("%d lines from while the connection was down are missing here.", n)
+}

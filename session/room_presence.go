@@ -1,0 +1,334 @@
+package session
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"time"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+// Status codes of XEP-0045 section 15.6 that rooms here use.
+var (
+	codesSelf     = []int{110}
+	codesLost     = []int{110, 333}
+	codesShutdown = []int{110, 332}
+)
+
+// roleNames and affiliationNames are XEP-0045's words.
+var (
+	roleNames        = [...]string{"none", "visitor", "participant", "moderator"}
+	affiliationNames = [...]string{"none", "outcast", "none", "member", "admin", "owner"}
+)
+
+// leave is how a member is shown to go.
+type leave struct {
+	reason string
+	actor  string
+	codes  []int
+	nick   string // 303: the new nick
+	status bool   // reason is the member's own, not the actor's
+}
+
+// welcome shows a client the room, in the order of XEP-0045 section 7.2:
+// occupants, itself, history, subject. From then on it is shown everything.
+func (r *room) welcome(st *seat) {
+	self, members, ok := r.l.net.Members(r.id)
+	if !ok {
+		return
+	}
+	for i := range members {
+		if !r.send(r.presence(st.jid, &members[i], nil)) {
+			r.lostStream(st)
+			return
+		}
+	}
+	codes := make([]int, 0, 2)
+	codes = append(codes, 110)
+	if st.nick != self.Nick {
+		codes = append(codes, 210)
+	}
+	if !r.send(r.presence(st.jid, &self, codes)) {
+		r.lostStream(st)
+		return
+	}
+	r.self, r.nick = self, self.Nick
+	st.in = true
+	if st.stanza != nil || st.restored {
+		r.sendHistory(st)
+		r.sendSubject(st)
+	}
+	st.stanza, st.restored, st.seen = nil, false, r.seq
+	r.saveSeat(st)
+}
+
+// lostStream notes that a client could not be shown the room: it is verified
+// when the stream is back.
+func (r *room) lostStream(st *seat) {
+	st.unsure, st.in = true, true
+	r.saveSeat(st)
+	r.remember()
+}
+
+// occupant is the JID of somebody in the room.
+func (r *room) occupant(nick string) component.JID {
+	res, _ := component.SafeResource(nick)
+	return r.jid.WithResource(res)
+}
+
+// presence is a member of the room as seen by one client.
+func (r *room) presence(to component.JID, m *bridges.Member, codes []int) *component.Out {
+	o := component.NewPresence(r.occupant(m.Nick), to, "", "")
+	if m.Away {
+		o.Elem("", "show", "away")
+	}
+	r.occupantID(o, m.Identity)
+	o.Start(xep.NSMUCUser, "x")
+	o.Start("", "item").Attr("affiliation", affiliationNames[m.Affiliation]).Attr("role", roleNames[m.Role])
+	if jid := r.realJID(to, m, codes != nil); jid != "" {
+		o.Attr("jid", jid)
+	}
+	o.End()
+	statusCodes(o, codes)
+	return o.End()
+}
+
+// realJID is a member's address where it is known: the person's on the
+// network with user@host, the client's own for the user.
+func (r *room) realJID(to component.JID, m *bridges.Member, self bool) string {
+	if self {
+		return to.String()
+	}
+	if m.Mask == "" {
+		return ""
+	}
+	jid := r.m.personJID(r.l.id, m.Nick)
+	if res, ok := component.SafeResource(m.Mask); ok {
+		jid.Resource = res
+	}
+	return jid.String()
+}
+
+// occupantID adds a XEP-0421 id where the network tells accounts.
+func (r *room) occupantID(o *component.Out, identity string) {
+	if identity == "" || !r.l.net.Capabilities(bridges.Place{Room: r.id}).Accounts {
+		return
+	}
+	mac := hmac.New(sha256.New, r.m.occupantKey)
+	mac.Write([]byte(r.l.id))
+	mac.Write([]byte{0})
+	mac.Write([]byte(r.id))
+	mac.Write([]byte{0})
+	mac.Write([]byte(identity))
+	var sum [sha256.Size]byte
+	xep.AppendOccupantID(o, base64.RawURLEncoding.EncodeToString(mac.Sum(sum[:0])[:18]))
+}
+
+func statusCodes(o *component.Out, codes []int) {
+	for _, c := range codes {
+		o.Start("", "status").Attr("code", strconv.Itoa(c)).End()
+	}
+}
+
+// absence is a member of the room who goes, as seen by one client.
+func (r *room) absence(to component.JID, m *bridges.Member, lv leave) *component.Out {
+	o := component.NewPresence(r.occupant(m.Nick), to, "unavailable", "")
+	if lv.status && lv.reason != "" {
+		o.Elem("", "status", lv.reason)
+	}
+	r.occupantID(o, m.Identity)
+	affiliation := m.Affiliation
+	if has(lv.codes, 301) {
+		affiliation = bridges.AffiliationOutcast
+	}
+	role := bridges.RoleNone
+	if lv.nick != "" {
+		role = m.Role
+	}
+	o.Start(xep.NSMUCUser, "x").Start("", "item").
+		Attr("affiliation", affiliationNames[affiliation]).Attr("role", roleNames[role])
+	if lv.nick != "" {
+		nick, _ := component.SafeResource(lv.nick)
+		o.Attr("nick", nick)
+	}
+	if jid := r.realJID(to, m, has(lv.codes, 110)); jid != "" {
+		o.Attr("jid", jid)
+	}
+	if lv.actor != "" {
+		o.Start("", "actor").Attr("nick", lv.actor).End()
+	}
+	if !lv.status && lv.reason != "" {
+		o.Elem("", "reason", lv.reason)
+	}
+	o.End()
+	statusCodes(o, lv.codes)
+	return o.End()
+}
+
+func has(codes []int, code int) bool {
+	for _, c := range codes {
+		if c == code {
+			return true
+		}
+	}
+	return false
+}
+
+// selfGone is the user's own leave for one client.
+func (r *room) selfGone(st *seat, lv leave) *component.Out {
+	me := r.self
+	if me.Nick == "" {
+		me.Nick, me.Affiliation = st.nick, bridges.AffiliationNone
+	}
+	return r.absence(st.jid, &me, lv)
+}
+
+// showLeave shows every client that the user is out.
+func (r *room) showLeave(lv leave) {
+	lv.status = lv.actor == "" && len(lv.codes) <= 2
+	for _, st := range r.seats {
+		r.send(r.selfGone(st, lv))
+	}
+}
+
+// each calls f for every client that is shown what happens now. Clients of
+// which nobody knows whether they are still there get the rest later.
+func (r *room) each(f func(st *seat)) {
+	for _, st := range r.seats {
+		if st.in && !st.unsure {
+			f(st)
+		}
+	}
+}
+
+// showDifference brings clients that were in before a gap to what the room is
+// now (DESIGN: the room stays up while the link retries).
+func (r *room) showDifference(ev *bridges.Entered) {
+	before, was := r.shown, r.self
+	now := make(map[bridges.UserID]bool, len(ev.Members))
+	for i := range ev.Members {
+		m := &ev.Members[i]
+		now[m.ID] = true
+		if old, ok := before[m.ID]; !ok || !sameLook(old, *m) {
+			r.each(func(st *seat) { r.send(r.presence(st.jid, m, nil)) })
+		}
+	}
+	for id, m := range before {
+		if !now[id] && id != ev.Self.ID {
+			r.each(func(st *seat) { r.send(r.absence(st.jid, &m, leave{})) })
+		}
+	}
+	self := ev.Self
+	if was.Nick != "" && was.Nick != self.Nick {
+		r.each(func(st *seat) { r.send(r.absence(st.jid, &was, leave{codes: []int{303, 110}, nick: self.Nick})) })
+	}
+	r.each(func(st *seat) {
+		codes := []int{110}
+		if was.Nick != self.Nick {
+			codes = append(codes, 210)
+		}
+		r.send(r.presence(st.jid, &self, codes))
+	})
+	if !r.anyUnsure() {
+		r.shown = nil
+	}
+}
+
+func (r *room) anyUnsure() bool {
+	for _, st := range r.seats {
+		if st.unsure {
+			return true
+		}
+	}
+	return false
+}
+
+// sameLook tells whether two states of a member look alike to a client.
+func sameLook(a, b bridges.Member) bool {
+	return a.Nick == b.Nick && a.Role == b.Role && a.Affiliation == b.Affiliation && a.Away == b.Away && a.Mask == b.Mask
+}
+
+// Membership events, as the network reports them.
+
+func (r *room) onJoined(ev *bridges.Joined) {
+	r.each(func(st *seat) { r.send(r.presence(st.jid, &ev.Member, nil)) })
+}
+
+func (r *room) onLeft(ev *bridges.Left) {
+	lv := leave{reason: ev.Reason, actor: ev.Actor}
+	switch ev.Kind {
+	case bridges.Kicked:
+		lv.codes = []int{307}
+	case bridges.Banned:
+		lv.codes = []int{301}
+	default:
+		lv.status = true
+	}
+	if !ev.Self {
+		r.each(func(st *seat) { r.send(r.absence(st.jid, &ev.Member, lv)) })
+		return
+	}
+	if r.state == roomLeaving {
+		r.left()
+		return
+	}
+	r.self = ev.Member
+	lv.codes = append(lv.codes, 110)
+	for _, st := range r.seats {
+		r.send(r.selfGone(st, lv))
+	}
+	r.gone()
+}
+
+func (r *room) onRenamed(ev *bridges.Renamed) {
+	old := ev.Member
+	old.Nick, old.ID = ev.OldNick, ev.OldID
+	gone, here := leave{codes: []int{303}, nick: ev.Member.Nick}, []int(nil)
+	if ev.Self {
+		gone.codes, here = []int{303, 110}, codesSelf
+		r.self, r.nick = ev.Member, ev.Member.Nick
+	}
+	r.each(func(st *seat) {
+		r.send(r.absence(st.jid, &old, gone))
+		r.send(r.presence(st.jid, &ev.Member, here))
+		if ev.Self {
+			st.nick = ev.Member.Nick
+		}
+	})
+}
+
+func (r *room) onUpdated(ev *bridges.Updated) {
+	var codes []int
+	if ev.Self {
+		codes = codesSelf
+		r.self = ev.Member
+	}
+	r.each(func(st *seat) { r.send(r.presence(st.jid, &ev.Member, codes)) })
+}
+
+func (r *room) onSubject(ev *bridges.SubjectChanged) {
+	r.subject = &ev.Subject
+	r.each(func(st *seat) { r.sendSubject(st) })
+}
+
+// sendSubject sends the subject, empty where there is none: it ends the join
+// (XEP-0045 section 7.2.15).
+func (r *room) sendSubject(st *seat) {
+	from, text, at := r.jid, "", time.Time{}
+	if r.subject != nil {
+		text, at = r.subject.Text, r.subject.At
+		if r.subject.By != "" {
+			from = r.occupant(r.subject.By)
+		}
+	}
+	o := component.NewMessage(from, st.jid, "groupchat", r.m.ids.next())
+	o.Elem("", "subject", text)
+	if !at.IsZero() {
+		xep.AppendDelay(o, r.jid, at)
+	}
+	r.send(o)
+}

@@ -1,0 +1,221 @@
+package session
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"transportd/bridges"
+	"transportd/component"
+)
+
+// Session is the state of one user of one gateway. All fields but box belong
+// to whoever drains the inbox.
+type Session struct {
+	m    *Manager
+	user component.JID // bare
+	log  *slog.Logger
+	box  inbox
+
+	links    []*link // few: one per network
+	rooms    map[string]*room
+	contacts map[string]*contact
+	clients  []*client
+	actions  map[bridges.Ref]action
+	lastRef  bridges.Ref
+	joins    *rate.Limiter // joins and connections; nil until the first
+
+	up         bool // the XMPP stream, as far as this session has been told
+	kept       []keptMessage
+	keptCut    int
+	accounts   []StoredAccount
+	registered bool                // has at least one account
+	loggedOut  bool                // by the user's own wish
+	resting    []bridges.NetworkID // logged out of these alone
+	watched    []string            // addresses of the gateway whose presence the user gets
+	leaving    bool                // shutting down or being removed
+	crashes    int
+}
+
+// client is a resource of the user that has shown itself to the gateway.
+type client struct {
+	resource     string
+	show, status string
+	offline      time.Time // when it went away; zero: it is there
+}
+
+// action is what waits for an outcome from a network.
+type action struct {
+	l  *link
+	fn outcome
+}
+
+// outcome takes the event that answers an action.
+type outcome interface {
+	outcome(s *Session, ev bridges.Event)
+}
+
+// outcomeFunc is an outcome without state worth a type.
+type outcomeFunc func(ev bridges.Event)
+
+func (f outcomeFunc) outcome(_ *Session, ev bridges.Event) { f(ev) }
+
+func newSession(m *Manager, user component.JID) *Session {
+	return &Session{
+		m:    m,
+		user: user,
+		log:  m.log.With("user", user.String()),
+		up:   m.stream.Up(),
+	}
+}
+
+// handle is the only way anything happens to a session.
+func (s *Session) handle(in input) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.m.stats.panics.Add(1)
+			s.log.Error("session panicked and is restarted", "panic", p, "stack", string(debug.Stack()))
+			s.crash()
+		}
+	}()
+	switch {
+	case in.st != nil:
+		s.onStanza(in.st)
+	case in.ev != nil:
+		s.onEvent(in.l, in.ev)
+	case in.fn != nil:
+		in.fn()
+	}
+}
+
+// crash puts the session back to a known state after a panic: rooms are left,
+// links closed, registered accounts opened again. Other users notice nothing.
+func (s *Session) crash() {
+	s.crashes++
+	rooms, links := s.rooms, s.links
+	s.rooms, s.links, s.contacts, s.actions = nil, nil, nil, nil
+	for _, l := range links {
+		l.kill()
+	}
+	for _, r := range rooms {
+		s.guarded(func() {
+			r.showLeave(leave{reason: "The gateway had a problem with this room; please join again.", codes: codesLost})
+		})
+	}
+	if s.crashes <= maxCrashes {
+		s.guarded(func() { s.openAccounts(false) })
+	}
+}
+
+// maxCrashes is how often a session opens its accounts again by itself.
+const maxCrashes = 5
+
+// guarded runs f where a second panic must not matter.
+func (s *Session) guarded(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic while cleaning up", "panic", p)
+		}
+	}()
+	f()
+}
+
+// expect registers what happens when an action on l has its outcome.
+func (s *Session) expect(l *link, o outcome) bridges.Ref {
+	s.lastRef++
+	if s.actions == nil {
+		s.actions = make(map[bridges.Ref]action)
+	}
+	s.actions[s.lastRef] = action{l: l, fn: o}
+	return s.lastRef
+}
+
+// act runs an action of a network with a fresh Ref, and the outcome at once
+// where the network does not take it.
+func (s *Session) act(l *link, o outcome, do func(bridges.Ref) error) {
+	ref := s.expect(l, o)
+	if err := do(ref); err != nil {
+		delete(s.actions, ref)
+		o.outcome(s, &bridges.Failed{Ref: ref, Err: bridges.AsError(err)})
+	}
+}
+
+// settle gives an event that answers an action to whoever waits for it.
+func (s *Session) settle(ref bridges.Ref, ev bridges.Event) bool {
+	a, ok := s.actions[ref]
+	if !ok {
+		return false
+	}
+	delete(s.actions, ref)
+	a.fn.outcome(s, ev)
+	return true
+}
+
+// failActions fails what still waits on a link that ended.
+func (s *Session) failActions(l *link, err *bridges.Error) {
+	var refs []bridges.Ref
+	for ref, a := range s.actions {
+		if a.l == l {
+			refs = append(refs, ref)
+		}
+	}
+	slices.Sort(refs)
+	for _, ref := range refs {
+		s.settle(ref, &bridges.Failed{Ref: ref, Err: err})
+	}
+}
+
+// send gives a stanza to the stream. False means there is no stream: what must
+// not be lost is kept by the caller.
+func (s *Session) send(o *component.Out) bool {
+	err := s.m.stream.Send(s.m.ctx, o)
+	if err == nil {
+		return true
+	}
+	if isDown(err) {
+		return false
+	}
+	s.m.stats.refused.Add(1)
+	s.log.Warn("stanza not sent", "error", err)
+	return true
+}
+
+// refuse answers a stanza with an error.
+func (s *Session) refuse(st *component.Stanza, e *component.StanzaError) {
+	if o := component.ErrorReply(st, e); o != nil {
+		s.m.stats.errors.Add(e.Condition, 1)
+		s.send(o)
+	}
+}
+
+// after runs fn in the session after a while; stop it where it is no longer
+// needed. Timers only post: they never touch state.
+func (s *Session) after(d time.Duration, fn func()) *time.Timer {
+	return time.AfterFunc(d, func() { s.post(fn) })
+}
+
+// work runs a query that blocks, outside the session; then, inside, what it
+// returned. Without a free worker the answer is busy.
+func (s *Session) work(query func() func(), busy func()) {
+	if !s.m.work(func() {
+		then := query()
+		s.post(then)
+	}) {
+		busy()
+	}
+}
+
+// idle tells whether nothing is left that needs this session.
+func (s *Session) idle() bool {
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && !s.registered
+}
+
+// retire removes the session from its manager when nothing needs it.
+func (s *Session) retire() {
+	if s.idle() {
+		s.m.forget(s)
+	}
+}
