@@ -35,9 +35,3 @@ func (t *internTable[T]) get(key string, build func(key string) *T) *T {
 	}, key)
 	return v
 }
-
-func (t *internTable[T]) len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.m)
-}

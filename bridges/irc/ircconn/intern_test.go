@@ -1,0 +1,7 @@
+package ircconn
+
+func (t *internTable[T]) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.m)
+}
