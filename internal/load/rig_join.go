@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// joinWindow is how many users are on their way in at the same time.
+const joinWindow = 50
+
+// joinAll lets all users join their rooms and returns when the last has its self-presence.
+func (r *rig) joinAll(ctx context.Context) (time.Duration, error) {
+	if err := r.sub.prepare(ctx, r); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	users := r.users[1:]
+	err := r.await(ctx, func() bool {
+		in := 0
+		for in < len(users) && users[in].joined.Load() {
+			in++
+		}
+		users = users[in:]
+		return len(users) == 0
+	}, func() error { return r.sendJoins() })
+	if err != nil {
+		return 0, fmt.Errorf("joining: %w", err)
+	}
+	return time.Since(start), nil
+}
+
+// sendJoins sends the presences the window has room for.
+func (r *rig) sendJoins() error {
+	waiting := 0
+	for _, u := range r.users[1:] {
+		if u.joined.Load() {
+			continue
+		}
+		if waiting++; waiting > joinWindow {
+			break
+		}
+		if !u.asked {
+			u.asked = true
+			r.x.out.add(r.joinStanza(u))
+		}
+	}
+	return r.x.out.flush()
+}
+
+func (r *rig) joinStanza(u *user) []byte {
+	return fmt.Appendf(nil, "<presence from='%s' to='%s/%s'><x xmlns='http://jabber.org/protocol/muc'/></presence>", u.full, u.room, u.name)
+}
+
+var errStalled = errors.New("no progress")
+
+// await calls step and looks at done each time something arrives, until done, a fault that leaves no hope, or no progress.
+func (r *rig) await(ctx context.Context, done func() bool, step func() error) error {
+	t := time.NewTimer(r.stall)
+	defer t.Stop()
+	for {
+		if step != nil {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+		if done() {
+			return nil
+		}
+		select {
+		case <-r.wake:
+			t.Reset(r.stall)
+		case <-t.C:
+			return errStalled
+		case <-r.down:
+			return fmt.Errorf("%w%s", r.led.err(), r.p.tail())
+		case <-r.p.exited:
+			return errors.New("the gateway ended" + r.p.tail())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// fence returns when the gateway has worked off what it had been given: each IRC connection has answered a PING, and after
+// that the component an IQ.
+func (r *rig) fence(ctx context.Context) error {
+	for _, u := range r.users[1:] {
+		c := u.irc.Load()
+		if c == nil {
+			return errors.New(u.name + " has no IRC connection")
+		}
+		if err := c.fence(ctx); err != nil {
+			return fmt.Errorf("%s: %w", u.name, err)
+		}
+	}
+	_, err := r.x.request(ctx, r.users[1].full, gatewayDomain, "get", "<ping xmlns='urn:xmpp:ping'/>")
+	return err
+}
+
+// fence pings the client and waits for its PONG.
+func (c *ircConn) fence(ctx context.Context) error {
+	const token = "fence"
+	select {
+	case <-c.pongs:
+	default:
+	}
+	if err := c.out.write([]byte("PING :" + token + "\r\n")); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		select {
+		case got := <-c.pongs:
+			if strings.HasSuffix(got, token) {
+				return nil
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("no answer to an IRC PING: %w", ctx.Err())
+		}
+	}
+}
