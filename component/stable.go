@@ -45,13 +45,24 @@ var resourceprep = stringprep.Profile{
 	CheckBiDi: true,
 }
 
+// usernameCaseMapped is RFC 8265, 3.3, without its rule of directions: that is
+// for strings with characters from right to left, which never get here, while
+// the package's own profile applies it to every string that is not ASCII and so
+// refuses #канал.
+var usernameCaseMapped = precis.NewIdentifier(precis.FoldWidth, precis.LowerCase(), precis.Norm(norm.NFC))
+
 // stableLocal reports whether a local part comes through unchanged.
 func stableLocal(s string) bool {
+	for _, r := range s {
+		if r >= utf8.RuneSelf && stringprep.TableD1.Contains(r) {
+			return false
+		}
+	}
 	out, err := nodeprep.Prepare(s)
 	if err != nil || out != s {
 		return false
 	}
-	out, err = precis.UsernameCaseMapped.String(s)
+	out, err = usernameCaseMapped.String(s)
 	return err == nil && out == s
 }
 
