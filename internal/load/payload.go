@@ -67,7 +67,7 @@ func parseBody(b []byte) (body, error) {
 	if !ok {
 		return body{}, errNotOurs
 	}
-	if len(b) != bodyLen || string(b[fillerAt:]) != filler {
+	if len(b) != bodyLen || b[stampAt-1] != ' ' || b[fillerAt-1] != ' ' || string(b[fillerAt:]) != filler {
 		return body{sender: int(sender)}, errAltered
 	}
 	seq, ok1 := number(b[seqAt : seqAt+seqLen])

@@ -15,9 +15,44 @@ func (transportdSubject) name() string                        { return "transpor
 func (transportdSubject) network() string                     { return "load" }
 func (transportdSubject) prepare(context.Context, *rig) error { return nil }
 
+// transportdConfig opens what keeps strangers from flooding a network: the limits on how fast users join, connect and
+// speak. All else is as shipped.
+const transportdConfig = `
+[store]
+path = %q
+key_file = %q
+
+[ops]
+listen = ""
+
+[[gateways]]
+name = "irc"
+domain = %q
+driver = "irc"
+server = %q
+secret = %q
+users = [%q]
+
+[gateways.rates]
+joins_user = "off"
+joins_domain = "off"
+connections_user = "off"
+connections_domain = "off"
+
+[[gateways.irc.networks]]
+name = "load"
+hosts = ["127.0.0.1"]
+ports = ["%d"]
+plain = true
+allow_private = true
+burst = -1
+connect_interval = "1us"
+`
+
 func (t transportdSubject) command(e environment) (*exec.Cmd, error) {
 	file := filepath.Join(e.dir, "transportd.toml")
-	text := fmt.Sprintf("")
+	text := fmt.Sprintf(transportdConfig, filepath.Join(e.dir, "transportd.db"), filepath.Join(e.dir, "transportd.key"),
+		e.domain, local(e.xmppPort), e.secret, e.users, e.ircPort)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
