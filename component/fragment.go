@@ -1,14 +1,24 @@
 package component
 
-// ParseStanza reads one stanza from XML, in the namespace of a component's
-// stream. Streams do this by themselves; it is for tests and for stanzas that
-// come another way.
-func ParseStanza(s string) (*Stanza, error) {
-	e, err := parseFragment([]byte(s), NSComponent)
+// ParseStanza reads one stanza from its XML, as it would come over the stream.
+// It is for tests and tools; the stream parses for itself.
+func ParseStanza(xml string) (*Stanza, error) {
+	e, err := parseFragment([]byte(xml), NSComponent)
 	if err != nil {
 		return nil, err
 	}
 	return toStanza(e)
+}
+
+// Encode ends a stanza and returns its XML as the stream of a domain would write
+// it, or the [GuardError] it would be refused with. The stanza is released. It is
+// for tests and for streams that are none.
+func Encode(o *Out, domain string) (string, error) {
+	defer o.Release()
+	if err := guard(o, domain); err != nil {
+		return "", err
+	}
+	return string(o.buf), nil
 }
 
 // String returns the stanza as XML, with the elements that are still open
