@@ -16,10 +16,10 @@ const ircHost = "irc.load.test"
 // the same for every gateway. In every channel sits bob, in whose name the load program speaks; a channel "#big<n>" shows n
 // more members.
 type ircd struct {
-	ln     net.Listener
-	caps   []string
-	hooks  ircHooks
-	motley map[string]ircCommand
+	ln       net.Listener
+	caps     []string
+	hooks    ircHooks
+	commands map[string]ircCommand
 
 	mu       sync.RWMutex
 	conns    map[*ircConn]struct{}
@@ -68,7 +68,7 @@ func newIRCd(caps []string, hooks ircHooks) (*ircd, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ircd{ln: ln, caps: caps, hooks: hooks, motley: ircCommands(), conns: make(map[*ircConn]struct{}),
+	return &ircd{ln: ln, caps: caps, hooks: hooks, commands: ircCommands(), conns: make(map[*ircConn]struct{}),
 		nicks: make(map[string]*ircConn), channels: make(map[string]*ircChannel), stop: make(chan struct{})}, nil
 }
 

@@ -34,7 +34,7 @@ func (c *ircConn) line(b []byte) {
 		return
 	}
 	name := strings.ToUpper(params[0])
-	cmd, ok := c.d.motley[name]
+	cmd, ok := c.d.commands[name]
 	switch {
 	case !ok:
 		c.numeric("421", name+" :Unknown command")

@@ -245,15 +245,13 @@ func (r *relay) join(full, occupant string) error {
 	r.users[n] = u
 	r.mu.Unlock()
 	go func() {
-		if err := r.readIRC(u); err != nil {
-			fmt.Fprintln(os.Stderr, "nullrelay:", err)
-			r.xmpp.Close() // ends readXMPP and with it the process
-		}
+		fmt.Fprintln(os.Stderr, "nullrelay:", r.readIRC(u))
+		r.xmpp.Close() // ends readXMPP and with it the process
 	}()
 	return u.out.write(fmt.Appendf(nil, "NICK %s\r\nUSER %s 0 * :%s\r\nJOIN %s\r\n", nick, nick, nick, channel))
 }
 
-// readIRC turns lines into stanzas.
+// readIRC turns lines into stanzas until the connection ends, and returns why.
 func (r *relay) readIRC(u *relayUser) error {
 	buf := make([]byte, 4096)
 	have := 0

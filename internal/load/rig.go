@@ -239,10 +239,7 @@ func (r *rig) hear(s stanza) {
 	b, err := parseBody(text)
 	switch {
 	case errors.Is(err, errNotOurs):
-		r.mu.Lock()
-		r.others++
-		r.mu.Unlock()
-		return
+		return // a notice of the gateway
 	case err != nil:
 		r.led.report(faultAltered, 1, "on XMPP: %.300q", s.all)
 		return
