@@ -37,7 +37,6 @@ type rig struct {
 
 	users      []*user       // [0] is nil; fixed from the start
 	mu         sync.Mutex    // guards what the XMPP reader keeps: the tracks and all below
-	others     uint64        // message stanzas that are not ours
 	lat        *latencies    // nil unless asked for
 	stanzas    atomic.Uint64 // distinct messages of ours heard by all users
 	usersHeard atomic.Uint64 // those of them that a user has said
