@@ -20,8 +20,10 @@ func carry(t *testing.T, fill func(*component.Out)) *component.Element {
 	t.Helper()
 	o := component.NewMessage(room, user, "", "")
 	fill(o)
-	xml := o.String()
-	o.Release()
+	xml, err := component.Encode(o, room.Domain)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := component.ParseStanza(xml)
 	if err != nil {
 		t.Fatalf("%v in %s", err, xml)
