@@ -191,6 +191,7 @@ func TestFieldAnswers(t *testing.T) {
 		"bad jid":          {FormField{Var: "x", Type: FieldJIDSingle}, "@example.org", "“x” takes an address such as juliet@example.org."},
 		"jids":             {FormField{Type: FieldJIDMulti}, "a@b\nc@d", "[a@b c@d]"},
 		"secret kept":      {FormField{Type: FieldTextPrivate}, "-", "skipped"},
+		"secret of lines":  {FormField{Type: FieldTextPrivate, Lines: true}, "a\nb", "[a b]"},
 		"secret as it is":  {FormField{Type: FieldTextPrivate}, "a b", "[a b]"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -63,6 +63,7 @@ func (i DiscoInfo) Reply(req *Stanza) *Out {
 type Disco struct {
 	info  map[AddressKind]*DiscoInfo
 	nodes map[discoNode]discoSource
+	lists map[AddressKind]Handler
 }
 
 type discoNode struct {
@@ -79,7 +80,7 @@ type discoSource struct {
 
 // NewDisco makes an empty registry.
 func NewDisco() *Disco {
-	return &Disco{info: make(map[AddressKind]*DiscoInfo), nodes: make(map[discoNode]discoSource)}
+	return &Disco{info: make(map[AddressKind]*DiscoInfo), nodes: make(map[discoNode]discoSource), lists: make(map[AddressKind]Handler)}
 }
 
 func (d *Disco) of(kind AddressKind) *DiscoInfo {
@@ -113,6 +114,10 @@ func (d *Disco) SetItems(kind AddressKind, items func(*Stanza) ([]Item, *StanzaE
 	d.setNode(kind, "", discoSource{items: items})
 }
 
+// HandleItems has requests for what the addresses of a kind list answered by h,
+// for lists that are waited for. Those for a node are not among them.
+func (d *Disco) HandleItems(kind AddressKind, h Handler) { d.lists[kind] = h }
+
 // SetNode says what a node of the addresses of a kind is and lists, under the
 // rules of SetItems. Either function may be nil.
 func (d *Disco) SetNode(kind AddressKind, node string, info func(*Stanza) (DiscoInfo, *StanzaError), items func(*Stanza) ([]Item, *StanzaError)) {
@@ -144,6 +149,10 @@ func HandleDisco(s Services, kinds ...AddressKind) {
 			s.Reply(s.Disco.answerInfo(kind, req))
 		})
 		s.Router.Handle(kind, KindIQ, "get", NSDiscoItems, "query", func(req *Stanza) {
+			if list := s.Disco.lists[kind]; list != nil && req.Payload().Attr("node") == "" {
+				list(req)
+				return
+			}
 			s.Reply(s.Disco.answerItems(kind, req))
 		})
 	}

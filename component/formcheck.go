@@ -101,7 +101,7 @@ func (f FormField) shape(given []string) ([]string, string) {
 	var values []string
 	for _, v := range given {
 		total += len(v)
-		if f.Type == FieldTextMulti {
+		if f.lines() {
 			for line := range strings.Lines(v) {
 				values = append(values, strings.TrimRight(line, "\r\n"))
 			}
@@ -115,7 +115,7 @@ func (f FormField) shape(given []string) ([]string, string) {
 	if total > maxTextValue || slices.ContainsFunc(values, func(v string) bool { return len(v) > maxLineValue }) {
 		return nil, f.name() + " is too long."
 	}
-	if len(values) > 1 && !f.Type.multi() {
+	if len(values) > 1 && !f.Type.multi() && !f.Lines {
 		return nil, f.name() + " takes one value."
 	}
 	if f.Type == FieldListMulti || f.Type == FieldJIDMulti {
@@ -123,6 +123,9 @@ func (f FormField) shape(given []string) ([]string, string) {
 	}
 	return values, ""
 }
+
+// lines reports whether what is filled in is cut into lines.
+func (f FormField) lines() bool { return f.Type == FieldTextMulti || f.Lines }
 
 func (f FormField) checkValue(v *string) string {
 	if strings.ContainsAny(*v, "\r\n\x00") || !utf8.ValidString(*v) {

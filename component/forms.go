@@ -59,6 +59,9 @@ type FormField struct {
 	Required bool
 	Values   []string
 	Options  []Option
+	// Lines lets a text-private field have several lines, as a key has. It is not
+	// part of the protocol.
+	Lines bool
 	// Advanced fields are left out where fields are asked for one by one. It is
 	// not part of the protocol.
 	Advanced bool

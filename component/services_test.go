@@ -210,6 +210,12 @@ func TestEveryServiceShowsInDisco(t *testing.T) {
 	if got := node(CapsNode + "#old"); got != "cancel item-not-found" {
 		t.Errorf("an unknown node: %q", got)
 	}
+	var listed int
+	r.services.Disco.HandleItems(AddressHost, func(*Stanza) { listed++ })
+	r.route(`<iq type='get' id='1' from='a@b/c' to='irc.example.org'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>`)
+	if listed != 1 {
+		t.Error("a list that is waited for was not asked for")
+	}
 	if got := condition(r.ask("get", "irc.example.org", `<query xmlns='http://jabber.org/protocol/disco#items' node='none'/>`)); got != "cancel item-not-found" {
 		t.Errorf("items of an unknown node: %q", got)
 	}

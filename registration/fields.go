@@ -45,6 +45,7 @@ func formFields(fields []bridges.Field, known *Account) []component.FormField {
 		}
 		switch f.Kind {
 		case bridges.FieldSecret:
+			q.Lines = true // a key has some; the driver knows what has none
 			if set {
 				q.Required = false
 				q.Desc = joinSentences(q.Desc, "One is stored; leave this blank to keep it.")
