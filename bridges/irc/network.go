@@ -1,0 +1,468 @@
+package irc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"transportd/bridges"
+	"transportd/bridges/irc/ircconn"
+)
+
+// network is one user's link to one network.
+//
+// mu guards everything below it. Lines are handled under it, and what they
+// make known is collected in out and emitted after it is released, so that the
+// session may call back from inside Emit. All events come from the goroutine
+// that runs Run, in the order of the network. While nothing happens, the link
+// costs that goroutine and no other.
+type network struct {
+	account bridges.Account
+	route   route
+	set     settings
+	sink    bridges.Sink
+	sts     *ircconn.STSCache
+	log     *slog.Logger
+	// checking: an account is tried, any nick will do. Set before Run.
+	checking bool
+
+	mu      sync.Mutex
+	out     []bridges.Event
+	wakes   []time.Duration
+	conn    *ircconn.Conn // nil: not connected
+	support *ircconn.ISupport
+	levels  []level
+	phase   phase
+	runID   string // unguessable, new with each connection
+	since   time.Time
+
+	nick      string // ours, as the network writes it
+	mask      string // our user@host as others see it, once known
+	login     string // our services account, once known
+	wanted    string // the nick we are to have
+	away      bool   // the network shows us away
+	awayText  string // what the user wants to be away with, kept over connections
+	wantAway  bool
+	rooms     map[bridges.RoomID]*room
+	keys      map[bridges.RoomID]string // keys that have opened channels
+	serial    uint32
+	pending   []*pending
+	sends     []*sending
+	labels    map[string]labelled
+	lastLabel uint64
+	batches   map[string]batch
+	queries   []*query
+	directory directory
+	wrote     []bridges.UserID // whom the user has written to, the latest last
+	ctcp      ctcpBudget
+	recovery  recovery
+}
+
+// phase is how far a connection has come.
+type phase uint8
+
+const (
+	phaseOffline phase = iota
+	phaseWelcome       // registered, the server still introduces itself
+	phaseLogin         // waiting for services, to log in or to have the nick back
+	phaseOnline
+)
+
+func newNetwork(a bridges.Account, r route, set settings, sink bridges.Sink, sts *ircconn.STSCache) *network {
+	log := a.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	n := &network{account: a, route: r, set: set, sink: sink, sts: sts, log: log}
+	n.reset("")
+	return n
+}
+
+// reset forgets the last connection. The case mapping stays until the next
+// server says otherwise, so that identifiers do not change meanwhile.
+func (n *network) reset(runID string) {
+	if n.support == nil {
+		n.support = new(ircconn.ISupport)
+	}
+	n.phase, n.conn, n.runID = phaseOffline, nil, runID
+	n.nick, n.mask, n.login, n.away = "", "", "", false
+	n.rooms = make(map[bridges.RoomID]*room)
+	n.pending, n.sends, n.queries = nil, nil, nil
+	n.labels, n.batches = nil, nil
+	n.directory = directory{}
+	n.recovery = recovery{}
+	n.wakes = nil
+	n.serial = 0
+}
+
+// quitPatience bounds how long a polite end waits for the server.
+const quitPatience = 2 * time.Second
+
+// Run makes one connection and serves it.
+func (n *network) Run(ctx context.Context, start bridges.Start) error {
+	n.mu.Lock()
+	n.reset(newRunID())
+	n.wanted = n.chooseNick(start)
+	n.recovery.attended = start.Attended
+	opts, problem := n.options(ctx, start)
+	n.mu.Unlock()
+	if problem != nil {
+		return problem
+	}
+	conn, err := ircconn.Dial(ctx, opts)
+	if err != nil {
+		return dialError(ctx, err)
+	}
+	defer conn.Close()
+
+	// Events of the last moments are still handed over while the server is
+	// left politely: what it confirms then has been said.
+	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	served, left := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(left)
+		patience, done := context.WithTimeout(lasting, quitPatience)
+		defer done()
+		conn.Quit(patience, n.set.quit)
+		conn.Close()
+		select {
+		case <-served:
+		case <-patience.Done():
+			cancel() // nobody takes the events any more
+		}
+	})
+	n.attach(conn)
+	err = n.serve(lasting, conn)
+	n.detach(lasting)
+	close(served)
+	if !stop() {
+		conn.Close()
+		<-left
+		return nil
+	}
+	return err
+}
+
+// attach begins to serve a connection that the server has welcomed.
+func (n *network) attach(conn *ircconn.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conn = conn
+	n.phase = phaseWelcome
+	n.nick = conn.Welcome()
+	n.since = time.Now()
+	n.takeSupport(conn.ISupport())
+	// The welcome ends with the message of the day or the lack of one; where a
+	// server sends neither, the answer to this does it.
+	_ = conn.Send("PING", welcomeToken)
+}
+
+const welcomeToken = "welcome"
+
+// serve reads until the connection ends.
+func (n *network) serve(ctx context.Context, conn *ircconn.Conn) error {
+	for {
+		m, err := conn.Read(ctx)
+		if err != nil {
+			return n.readError(err)
+		}
+		n.mu.Lock()
+		n.handle(m)
+		giveUp := n.recovery.failure
+		n.mu.Unlock()
+		if err := n.flush(ctx); err != nil {
+			return bridges.AsError(err)
+		}
+		if giveUp != nil {
+			return giveUp
+		}
+	}
+}
+
+// flush emits what has been collected. Only the goroutine of Run calls it.
+func (n *network) flush(ctx context.Context) error {
+	n.mu.Lock()
+	events, waiting := n.out, len(n.wakes) > 0
+	n.out = nil
+	n.mu.Unlock()
+	if waiting {
+		n.startWakes()
+	}
+	for _, ev := range events {
+		if err := n.sink.Emit(ctx, ev); err != nil {
+			return err
+		}
+	}
+	if events = events[:0]; cap(events) <= 64 {
+		clear(events[:cap(events)])
+		n.mu.Lock()
+		if n.out == nil {
+			n.out = events // used again: most lines make one event
+		}
+		n.mu.Unlock()
+	}
+	return nil
+}
+
+// detach ends what was under way when the connection was lost.
+func (n *network) detach(ctx context.Context) {
+	n.mu.Lock()
+	written := n.conn.Written()
+	n.conn, n.phase = nil, phaseOffline
+	n.failAll(written)
+	n.mu.Unlock()
+	_ = n.flush(ctx)
+}
+
+// emit collects an event for flush. mu is held.
+func (n *network) emit(ev bridges.Event) { n.out = append(n.out, ev) }
+
+// wake has the reading goroutine look at the state after a while. mu is held.
+func (n *network) wake(after time.Duration) { n.wakes = append(n.wakes, after) }
+
+// startWakes starts what wake has asked for. It is the only timer of a link,
+// and runs only while something is waited for that no fence bounds: it asks
+// the server for a PONG, which comes in order with everything else.
+func (n *network) startWakes() {
+	n.mu.Lock()
+	wakes := n.wakes
+	n.wakes = nil
+	n.mu.Unlock()
+	for _, after := range wakes {
+		n.sink.Go(func(ctx context.Context) {
+			timer := time.NewTimer(after)
+			defer timer.Stop()
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				if n.conn != nil {
+					_ = n.conn.Send("PING", wakeToken)
+				}
+			}
+		})
+	}
+}
+
+const wakeToken = "wake"
+
+// chooseNick decides the nick of a connection: the one the user has set, else
+// the one asked for now, else the one of the last connection.
+func (n *network) chooseNick(start bridges.Start) string {
+	switch {
+	case n.wanted == "" || start.Attended:
+		return or(n.set.nick, or(start.Nick, or(n.wanted, n.account.Nick)))
+	}
+	return n.wanted
+}
+
+// options describes the connection to be made. mu is held.
+func (n *network) options(ctx context.Context, start bridges.Start) (ircconn.Options, *bridges.Error) {
+	l := n.route.link
+	o := ircconn.Options{
+		Endpoints: n.route.endpoints(n.set.ports),
+		Limiter:   n.route.limiter,
+		STS:       n.sts,
+		TLS: ircconn.TLSOptions{
+			Insecure: !l.verify, RootCAs: l.roots, Pins: l.pins, Certificate: n.set.certificate,
+		},
+		Nick:     n.wanted,
+		User:     or(n.set.username, username(n.wanted)),
+		RealName: or(n.set.realname, n.wanted),
+		Password: n.set.serverPass,
+		Caps:     l.wantedCaps(),
+		Fallback: n.set.fallback,
+		Flood:    ircconn.FloodLimits{Burst: l.Burst, Every: l.Interval},
+		Nicks:    n.recovery.nicks(n, start),
+		Log:      n.log,
+		OnProgress: func(text string) {
+			_ = n.sink.Emit(ctx, &bridges.State{Kind: bridges.Connecting, Text: text})
+		},
+		Go: func(f func()) { n.sink.Go(func(context.Context) { f() }) },
+	}
+	if !l.private {
+		o.Allow = ircconn.PublicOnly
+	}
+	if l.source.IsValid() {
+		o.Dial = dialFrom(l.source)
+	}
+	if n.set.password != "" || n.set.certificate != nil {
+		o.SASL = &ircconn.SASL{Account: or(n.set.account, n.wanted), Password: n.set.password}
+	}
+	if text := badName(n.wanted, bridges.AddressPerson); text != "" {
+		return o, &bridges.Error{Kind: bridges.Invalid, Text: text, Permanent: true}
+	}
+	if len(o.Endpoints) == 0 {
+		return o, &bridges.Error{Kind: bridges.Forbidden, Text: "Connections without TLS are not allowed here.", Permanent: true}
+	}
+	return o, nil
+}
+
+// username makes the part before the @ of a nick: servers take letters, digits
+// and little else, and cut it at ten characters.
+func username(nick string) string {
+	name := strings.Map(func(r rune) rune {
+		if (r >= 'a' && r <= 'z') || (r >= '0' && r <= '9') {
+			return r
+		}
+		return -1
+	}, strings.ToLower(nick))
+	return or(name[:min(len(name), 10)], "user")
+}
+
+func newRunID() string {
+	var b [10]byte
+	rand.Read(b[:])
+	return base32.StdEncoding.EncodeToString(b[:])
+}
+
+// write queues lines. mu is held. The error is for the user.
+func (n *network) write(lines ...ircconn.Line) (last uint64, err error) {
+	if n.conn == nil {
+		return 0, errOffline()
+	}
+	last, err = n.conn.Write(lines...)
+	return last, writeError(err)
+}
+
+// send queues one line of ours whose outcome nobody waits for. mu is held.
+func (n *network) send(command string, params ...string) {
+	if _, err := n.write(ircconn.Line{Command: command, Params: params}); err != nil {
+		n.log.Debug("irc: line not queued", "command", command, "err", err)
+	}
+}
+
+// online tells whether actions are possible. mu is held.
+func (n *network) online() bool { return n.conn != nil && n.phase == phaseOnline }
+
+func (n *network) fold(name string) string { return n.support.Fold(name) }
+
+// RoomID folds a channel's name.
+func (n *network) RoomID(name string) bridges.RoomID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return bridges.RoomID(n.fold(name))
+}
+
+// UserID folds a nick.
+func (n *network) UserID(name string) bridges.UserID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return bridges.UserID(n.fold(name))
+}
+
+// Self is the user's own identity.
+func (n *network) Self() bridges.Member {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.self(nil)
+}
+
+// self is the user as a member of r, or of no room. mu is held.
+func (n *network) self(r *room) bridges.Member {
+	if n.nick == "" || (r == nil && n.phase < phaseOnline && n.conn != nil) {
+		return bridges.Member{}
+	}
+	m := bridges.Member{
+		ID: bridges.UserID(n.fold(n.nick)), Nick: n.nick, Mask: n.mask, Account: n.login,
+		Identity: n.identity(n.login, 0), Away: n.away,
+	}
+	if r != nil {
+		m.Role, m.Affiliation = standingOf(n.levels, r.prefix, r.moderated)
+	}
+	return m
+}
+
+// identity is the stable name of a presence.
+func (n *network) identity(account string, serial uint32) string {
+	if account != "" {
+		return "account " + account
+	}
+	return n.runID + strconv.FormatUint(uint64(serial), 36)
+}
+
+// member is somebody's presence in a room. mu is held.
+func (n *network) member(r *room, m *member) bridges.Member {
+	who := m.who.Value()
+	out := bridges.Member{
+		ID: bridges.UserID(who.folded), Nick: who.nick, Mask: who.mask, Account: who.account,
+		Identity: n.identity(who.account, m.serial), Away: m.away,
+	}
+	out.Role, out.Affiliation = standingOf(n.levels, m.prefix, r.moderated)
+	return out
+}
+
+// Members is a room's membership.
+func (n *network) Members(id bridges.RoomID) (self bridges.Member, others []bridges.Member, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.rooms[id]
+	if r == nil || !r.entered {
+		return bridges.Member{}, nil, false
+	}
+	return n.self(r), n.members(r), true
+}
+
+func (n *network) members(r *room) []bridges.Member {
+	r.roster.settle()
+	others := make([]bridges.Member, len(r.roster.list))
+	for i := range r.roster.list {
+		others[i] = n.member(r, &r.roster.list[i])
+	}
+	return others
+}
+
+// Member is one member of a room, or the user.
+func (n *network) Member(id bridges.RoomID, user bridges.UserID) (bridges.Member, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.rooms[id]
+	if r == nil || !r.entered {
+		return bridges.Member{}, false
+	}
+	if string(user) == n.fold(n.nick) {
+		return n.self(r), true
+	}
+	if m := r.roster.find(string(user)); m != nil {
+		return n.member(r, m), true
+	}
+	return bridges.Member{}, false
+}
+
+// Capabilities tells what can be done at a place.
+func (n *network) Capabilities(p bridges.Place) bridges.Caps {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	target := string(p.User)
+	c := bridges.Caps{}
+	if p.Room != "" {
+		target = string(p.Room)
+		c.Subject, c.Moderate = true, true
+		r := n.rooms[p.Room]
+		c.Accounts = r != nil && r.accounts
+	}
+	c.MaxLine = n.textLimit("PRIVMSG", target)
+	return c
+}
+
+// takeSupport follows what the server says of itself. mu is held.
+func (n *network) takeSupport(s *ircconn.ISupport) {
+	if s == n.support {
+		return
+	}
+	old, levels := n.support, n.levels
+	n.support, n.levels = s, levelsOf(s.Prefix)
+	if s.CaseMapping != old.CaseMapping {
+		n.refold()
+	}
+	for _, r := range n.rooms {
+		r.relevel(levels, n.levels)
+	}
+}
