@@ -278,11 +278,9 @@ func (l *link) ended(err *bridges.Error) {
 func (l *link) afterEnd(err *bridges.Error, wasOnline bool) {
 	rooms := l.s.roomsOf(l)
 	if !wasOnline || err.Permanent {
-		// Somebody who waits to get in is told at once; whoever is in waits.
+		// Somebody who waits to get in is told at once; whoever was in waits.
 		for _, r := range rooms {
-			if r.state == roomJoining && !r.entered() {
-				r.failJoin(err)
-			}
+			r.failWaiting(err)
 		}
 		rooms = l.s.roomsOf(l)
 	}

@@ -95,7 +95,9 @@ func (r *room) verified(st *seat, err error) {
 	}
 	if r.state != roomIn {
 		st.unsure = false
-		if !st.in || st.restored {
+		if st.in {
+			r.catchUp(st)
+		} else {
 			r.join()
 		}
 		return
@@ -122,13 +124,12 @@ func (r *room) resync(st *seat) {
 	if !ok {
 		return
 	}
+	// All of them, not the difference: what was on its way when the stream broke
+	// may or may not have arrived.
 	now := make(map[bridges.UserID]bool, len(members))
 	for i := range members {
-		m := &members[i]
-		now[m.ID] = true
-		if old, ok := r.shown[m.ID]; !ok || !sameLook(old, *m) {
-			r.send(r.presence(st.jid, m, nil))
-		}
+		now[members[i].ID] = true
+		r.send(r.presence(st.jid, &members[i], nil))
 	}
 	for id, m := range r.shown {
 		if !now[id] && id != self.ID {

@@ -272,6 +272,25 @@ func (r *room) failJoin(err *bridges.Error) {
 	r.gone()
 }
 
+// failWaiting tells the clients that asked to get in that they cannot, and
+// leaves alone those that were in before.
+func (r *room) failWaiting(err *bridges.Error) {
+	if r.entered() {
+		return
+	}
+	e := StanzaError(err)
+	e.By = r.jid
+	for _, st := range slices.Clone(r.seats) {
+		if st.stanza != nil {
+			r.refuse(st.stanza, e)
+			r.removeSeat(st)
+		}
+	}
+	if len(r.seats) == 0 && !r.auto {
+		r.gone()
+	}
+}
+
 // onEntered is called when the network has let the user in, the first time or
 // again.
 func (r *room) onEntered(ev *bridges.Entered) {

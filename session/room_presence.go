@@ -178,6 +178,15 @@ func has(codes []int, code int) bool {
 	return false
 }
 
+// sendAbsence shows a client that a member is gone. Where that cannot be sent it
+// is noted that the client still sees the member.
+func (r *room) sendAbsence(st *seat, m *bridges.Member, lv leave) {
+	if !r.send(r.absence(st.jid, m, lv)) {
+		r.remember()
+		r.shown[m.ID] = *m
+	}
+}
+
 // selfGone is the user's own leave for one client.
 func (r *room) selfGone(st *seat, lv leave) *component.Out {
 	me := r.self
@@ -269,7 +278,7 @@ func (r *room) onLeft(ev *bridges.Left) {
 		lv.status = true
 	}
 	if !ev.Self {
-		r.each(func(st *seat) { r.send(r.absence(st.jid, &ev.Member, lv)) })
+		r.each(func(st *seat) { r.sendAbsence(st, &ev.Member, lv) })
 		return
 	}
 	if r.state == roomLeaving {
@@ -293,7 +302,7 @@ func (r *room) onRenamed(ev *bridges.Renamed) {
 		r.self, r.nick = ev.Member, ev.Member.Nick
 	}
 	r.each(func(st *seat) {
-		r.send(r.absence(st.jid, &old, gone))
+		r.sendAbsence(st, &old, gone)
 		r.send(r.presence(st.jid, &ev.Member, here))
 		if ev.Self {
 			st.nick = ev.Member.Nick

@@ -97,6 +97,7 @@ func (s *Session) crash() {
 	s.crashes++
 	rooms, links := s.rooms, s.links
 	s.rooms, s.links, s.contacts, s.actions = nil, nil, nil, nil
+	s.m.stats.rooms.Add(-int64(len(rooms)))
 	for _, l := range links {
 		l.kill()
 	}
@@ -176,6 +177,7 @@ func (s *Session) send(o *component.Out) bool {
 		return true
 	}
 	if isDown(err) {
+		s.streamDown()
 		return false
 	}
 	s.m.stats.refused.Add(1)

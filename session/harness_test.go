@@ -1,0 +1,324 @@
+package session
+
+import (
+	"context"
+
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"transportd/bridges"
+	"transportd/bridges/bridgetest"
+	"transportd/component"
+)
+
+// fakeStream is a stream whose server is the test. What is sent can be looked
+// at; requests wait for Answer.
+type fakeStream struct {
+	mu       sync.Mutex
+	up       bool
+	sent     []string
+	block    chan struct{} // non-nil: Send waits for it
+	requests []*request
+	ids      int
+}
+
+type request struct {
+	to   component.JID
+	xml  string
+	done func(*component.Stanza, error)
+}
+
+func (f *fakeStream) Send(ctx context.Context, o *component.Out) error {
+	f.mu.Lock()
+	block := f.block
+	f.mu.Unlock()
+	if block != nil {
+		select {
+		case <-block:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.up {
+		o.Release()
+		return component.ErrDown
+	}
+	f.take(o)
+	return nil
+}
+
+func (f *fakeStream) TrySend(o *component.Out) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.take(o)
+	return true
+}
+
+// take keeps what the real stream would write; what its guard would refuse is a
+// fault no test may make.
+func (f *fakeStream) take(o *component.Out) {
+	xml, err := component.Encode(o, domain)
+	if err != nil {
+		panic(err)
+	}
+	f.sent = append(f.sent, xml)
+}
+
+func (f *fakeStream) Request(o *component.Out, timeout time.Duration, done func(*component.Stanza, error)) {
+	xml, err := component.Encode(o, domain)
+	if err != nil {
+		panic(err)
+	}
+	st, err := component.ParseStanza(xml)
+	if err != nil {
+		panic(err)
+	}
+	var once sync.Once
+	r := &request{to: st.To, xml: xml}
+	t := time.AfterFunc(timeout, func() { once.Do(func() { done(nil, component.ErrTimeout) }) })
+	r.done = func(st *component.Stanza, err error) { t.Stop(); once.Do(func() { done(st, err) }) }
+	f.mu.Lock()
+	f.requests = append(f.requests, r)
+	f.mu.Unlock()
+}
+
+func (f *fakeStream) NewID() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ids++
+	return fmt.Sprint("id", f.ids)
+}
+
+func (f *fakeStream) Up() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.up
+}
+
+// memStore is a store in memory.
+type memStore struct {
+	mu      sync.Mutex
+	records map[string]Record
+	seats   map[string]Seat
+	fail    error
+}
+
+func (m *memStore) Record(_ context.Context, user string) (Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.records[user], m.fail
+}
+
+func (m *memStore) LoggedIn(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for u, r := range m.records {
+		if !r.LoggedOut && len(r.Accounts) > 0 {
+			out = append(out, u)
+		}
+	}
+	return out, m.fail
+}
+
+func (m *memStore) Seats(context.Context) ([]Seat, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Seat
+	for _, s := range m.seats {
+		out = append(out, s)
+	}
+	return out, m.fail
+}
+
+func (m *memStore) SaveSeat(s Seat) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seats[s.Client+" "+s.Room] = s
+}
+
+func (m *memStore) RemoveSeat(client, room string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.seats, client+" "+room)
+}
+
+// world is a manager with a scripted network and a scripted XMPP server.
+type world struct {
+	t      *testing.T
+	m      *Manager
+	stream *fakeStream
+	driver *bridgetest.Script
+	store  *memStore
+	policy Policy
+	next   int
+}
+
+const domain = "gw.example"
+
+// scenario runs f in a bubble where time stands still until everybody waits.
+func scenario(t *testing.T, f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{
+			t:      t,
+			stream: &fakeStream{up: true},
+			driver: bridgetest.NewScript(),
+			store:  &memStore{records: map[string]Record{}, seats: map[string]Seat{}},
+			policy: Policy{Allowed: func(j component.JID) bool { return j.Domain == "home.example" }, OpenJoin: true},
+		}
+		w.manager()
+		f(w)
+		w.stop()
+	})
+}
+
+func (w *world) manager() {
+	w.m = NewManager(Config{
+		Domain: component.JID{Domain: domain}, Name: "Test", Driver: w.driver, Stream: w.stream, Store: w.store,
+		OccupantKey: []byte("0123456789abcdef0123456789abcdef"), Policy: func() Policy { return w.policy },
+	})
+}
+
+func (w *world) stop() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := w.m.Stop(ctx); err != nil {
+		w.t.Error("the manager did not stop:", err)
+	}
+}
+
+// from delivers a stanza as the router would and waits until all is done.
+func (w *world) from(xml string) {
+	w.t.Helper()
+	w.deliver(xml)
+	synctest.Wait()
+}
+
+func (w *world) deliver(xml string) {
+	w.t.Helper()
+	st, err := component.ParseStanza(strings.NewReplacer("ALICE", "alice@home.example", "GW", domain).Replace(xml))
+	if err != nil {
+		w.t.Fatalf("the test's stanza does not parse: %v\n%s", err, xml)
+	}
+	w.m.Deliver(st)
+}
+
+// news is what was sent since the last call.
+func (w *world) news() []string {
+	synctest.Wait()
+	w.stream.mu.Lock()
+	defer w.stream.mu.Unlock()
+	out := w.stream.sent[w.next:]
+	w.next = len(w.stream.sent)
+	return out
+}
+
+// expect checks that what was sent since the last look is just this, in order:
+// each a regular expression that the stanza's XML must match, with every part
+// after " & " matching too.
+func (w *world) expect(want ...string) {
+	w.t.Helper()
+	got := w.news()
+	for i, pattern := range want {
+		if i >= len(got) {
+			w.t.Fatalf("missing: %s\ngot only:\n%s", pattern, strings.Join(got, "\n"))
+		}
+		for _, part := range strings.Split(pattern, " & ") {
+			negate := strings.HasPrefix(part, "!")
+			if regexp.MustCompile(strings.TrimPrefix(part, "!")).MatchString(got[i]) == negate {
+				w.t.Fatalf("stanza %d does not match %q:\n%s\nall:\n%s", i, part, got[i], strings.Join(got, "\n"))
+			}
+		}
+	}
+	if len(got) > len(want) {
+		w.t.Fatalf("more than expected:\n%s", strings.Join(got[len(want):], "\n"))
+	}
+}
+
+// join brings a client of alice's into #room on net and forgets what it was shown.
+func (w *world) join(resource, nick string) {
+	w.t.Helper()
+	w.from(fmt.Sprintf("<presence from='ALICE/%s' to='#room%%net@GW/%s'><x xmlns='http://jabber.org/protocol/muc'/></presence>", resource, nick))
+	found := false
+	for _, s := range w.news() {
+		found = found || strings.Contains(s, `code="110"`) || strings.Contains(s, `code='110'`)
+	}
+	if !found {
+		w.t.Fatal("the join did not succeed")
+	}
+}
+
+func (w *world) net() *bridgetest.ScriptNet {
+	w.t.Helper()
+	synctest.Wait()
+	n := w.driver.Net(0)
+	if n == nil {
+		w.t.Fatal("no network was opened")
+	}
+	return n
+}
+
+// say emits an event and waits until it is shown.
+func (w *world) say(ev bridges.Event) {
+	w.net().Say(ev)
+	synctest.Wait()
+}
+
+func (w *world) line(nick, text string) {
+	w.say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person(nick), Body: text})
+}
+
+// cut and mend take the stream away and bring it back.
+func (w *world) cut() {
+	w.stream.mu.Lock()
+	w.stream.up = false
+	w.stream.mu.Unlock()
+	w.m.StreamDown()
+	synctest.Wait()
+}
+
+func (w *world) mend() {
+	w.stream.mu.Lock()
+	w.stream.up = true
+	w.stream.requests = nil
+	w.stream.mu.Unlock()
+	w.m.StreamUp()
+	synctest.Wait()
+}
+
+// answer answers every ping that waits: nil is a result.
+func (w *world) answer(err error) int {
+	w.stream.mu.Lock()
+	requests := w.stream.requests
+	w.stream.requests = nil
+	w.stream.mu.Unlock()
+	for _, r := range requests {
+		r.done(nil, err)
+	}
+	synctest.Wait()
+	return len(requests)
+}
+
+func (w *world) called(want string) {
+	w.t.Helper()
+	synctest.Wait()
+	for _, c := range w.net().Calls() {
+		if strings.TrimSpace(c) == want {
+			return
+		}
+	}
+	w.t.Fatalf("the network was not asked %q, only:\n%s", want, strings.Join(w.net().Calls(), "\n"))
+}
+
+var errGone = component.NewStanzaError("cancel", "service-unavailable", "")
+
+func (w *world) user() component.JID { return component.JID{Local: "alice", Domain: "home.example"} }
