@@ -44,16 +44,13 @@ var causes = map[sqlite3.ErrNo]error{
 
 // explain turns an error of the database into one of ours, with what was being
 // done and SQLite's own words behind it.
-func (db *DB) explain(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return explain(db.path, op, err)
-}
+func (db *DB) explain(op string, err error) error { return explain(db.path, op, err) }
 
 func explain(path, op string, err error) error {
 	var se sqlite3.Error
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
 	case errors.Is(err, sql.ErrConnDone), err.Error() == "sql: database is closed":

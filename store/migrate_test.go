@@ -31,7 +31,7 @@ func rawDB(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-func exec(t *testing.T, db *sql.DB, statements ...string) {
+func execAll(t *testing.T, db *sql.DB, statements ...string) {
 	t.Helper()
 	for _, s := range statements {
 		if _, err := db.Exec(s); err != nil {
@@ -76,7 +76,7 @@ func shape(t *testing.T, db *sql.DB) string {
 
 func TestFrozenSchemaMigratesToTheFreshOne(t *testing.T) {
 	old := rawDB(t, filepath.Join(t.TempDir(), "old.db"))
-	exec(t, old, schemaV1,
+	execAll(t, old, schemaV1,
 		"PRAGMA user_version = 1", fmt.Sprintf("PRAGMA application_id = %d", applicationID),
 		"INSERT INTO users (id, gateway, jid, created, seen) VALUES (7, 'g', 'a@b', 1, 2)",
 		"INSERT INTO accounts (id, user, network, created, changed) VALUES (9, 7, 'n', 1, 2)",
@@ -144,7 +144,7 @@ func TestRefusesANewerSchema(t *testing.T) {
 	if err := openAt(t, dir).Close(); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, rawDB(t, options(dir).Path), fmt.Sprintf("PRAGMA user_version = %d", schemaVersion()+1))
+	execAll(t, rawDB(t, options(dir).Path), fmt.Sprintf("PRAGMA user_version = %d", schemaVersion()+1))
 	_, err := Open(t.Context(), options(dir))
 	if !errors.Is(err, ErrNewerSchema) || !strings.Contains(err.Error(), options(dir).Path) {
 		t.Errorf("got %v", err)
@@ -153,7 +153,7 @@ func TestRefusesANewerSchema(t *testing.T) {
 
 func TestRefusesFilesOfOthers(t *testing.T) {
 	for name, setup := range map[string]func(t *testing.T, path string){
-		"another program's database": func(t *testing.T, path string) { exec(t, rawDB(t, path), "CREATE TABLE theirs (x)") },
+		"another program's database": func(t *testing.T, path string) { execAll(t, rawDB(t, path), "CREATE TABLE theirs (x)") },
 		"no database": func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("not a database. ", 100)), 0o600); err != nil {
 				t.Fatal(err)
