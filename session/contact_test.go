@@ -49,7 +49,7 @@ func TestPrivateMessageThroughTheRoom(t *testing.T) {
 	scenario(t, func(w *world) {
 		w.join("a", "alice")
 		w.join("b", "alice")
-		w.net().Room("#room").Members = []bridges.Member{bridgetest.Person("Bob")}
+		w.net().SetMembers("#room", bridgetest.Person("Bob"))
 		w.from("<message type='chat' id='m1' from='ALICE/a' to='#room%net@GW/nobody'><body>psst</body></message>")
 		w.expect(`type="error" & item-not-found`)
 		w.from("<message type='chat' id='m2' from='ALICE/a' to='#room%net@GW/Bob'><body>psst</body></message>")
@@ -66,7 +66,7 @@ func TestPrivateMessageThroughTheRoom(t *testing.T) {
 func TestPrivateMessageOfAContactWhoChangesNick(t *testing.T) {
 	scenario(t, func(w *world) {
 		w.join("a", "alice")
-		w.net().Room("#room").Members = []bridges.Member{bridgetest.Person("Bob")}
+		w.net().SetMembers("#room", bridgetest.Person("Bob"))
 		w.from("<message type='chat' from='ALICE/a' to='#room%net@GW/Bob'><body>psst</body></message>")
 		w.say(&bridges.Renamed{OldID: "bob", OldNick: "Bob", Member: bridgetest.Person("Robert")})
 		w.private("Robert", "me again", bridges.Text)

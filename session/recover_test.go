@@ -16,7 +16,7 @@ import (
 func TestStreamReturnsToClientsThatAreStillThere(t *testing.T) {
 	scenario(t, func(w *world) {
 		w.join("a", "alice")
-		w.net().Room("#room").Members = []bridges.Member{bridgetest.Person("bob"), bridgetest.Person("carol")}
+		w.net().SetMembers("#room", bridgetest.Person("bob"), bridgetest.Person("carol"))
 		w.line("bob", "before")
 		time.Sleep(time.Minute)
 		w.news()
@@ -25,7 +25,7 @@ func TestStreamReturnsToClientsThatAreStillThere(t *testing.T) {
 			t.Fatal("the network was left")
 		}
 		w.line("bob", "one")
-		w.net().Room("#room").Members = []bridges.Member{bridgetest.Person("bob"), bridgetest.Person("dave")}
+		w.net().SetMembers("#room", bridgetest.Person("bob"), bridgetest.Person("dave"))
 		w.say(&bridges.Left{Room: "#room", Member: bridgetest.Person("carol"), Kind: bridges.Quit})
 		w.say(&bridges.Joined{Room: "#room", Member: bridgetest.Person("dave")})
 		w.line("dave", "two")

@@ -39,7 +39,7 @@ func TestSecondClientIsShownTheRoomWithoutAskingTheNetwork(t *testing.T) {
 		w.line("bob", "two")
 		w.news()
 		asked := len(w.net().Calls())
-		w.net().Room("#room").Members = []bridges.Member{bridgetest.Person("bob")}
+		w.net().SetMembers("#room", bridgetest.Person("bob"))
 		w.from("<presence from='ALICE/b' to='#room%net@GW/other'>" + muc + "</presence>")
 		w.expect(`/bob" to="alice@home.example/b"`,
 			`/alice" to="alice@home.example/b" & code="110" & code="210"`,
@@ -325,7 +325,7 @@ func TestWhatNetworksHaveNoFormForBecomesText(t *testing.T) {
 func TestLinkLostWhileInRooms(t *testing.T) {
 	scenario(t, func(w *world) {
 		w.join("a", "alice")
-		w.net().Room("#room").Members = []bridges.Member{bridgetest.Person("bob"), bridgetest.Person("carol")}
+		w.net().SetMembers("#room", bridgetest.Person("bob"), bridgetest.Person("carol"))
 		w.say(&bridges.Joined{Room: "#room", Member: bridgetest.Person("bob")})
 		w.say(&bridges.Joined{Room: "#room", Member: bridgetest.Person("carol")})
 		w.news()
@@ -334,7 +334,7 @@ func TestLinkLostWhileInRooms(t *testing.T) {
 		w.expect() // the room stays up
 		w.from("<message type='groupchat' id='m' from='ALICE/a' to='#room%net@GW'><body>x</body></message>")
 		w.expect(`type="error" & id="m" & type="wait" & recipient-unavailable`)
-		w.net().Room("#room").Members = []bridges.Member{bridgetest.Person("carol"), bridgetest.Person("dave")}
+		w.net().SetMembers("#room", bridgetest.Person("carol"), bridgetest.Person("dave"))
 		time.Sleep(10 * time.Second)
 		w.expect(`/dave" & !type=`, `/bob" & type="unavailable"`, `/alice" & code="110"`)
 		w.from("<message type='groupchat' id='m2' from='ALICE/a' to='#room%net@GW'><body>back</body></message>")

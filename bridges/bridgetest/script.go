@@ -138,6 +138,13 @@ func (n *ScriptNet) Room(name string) *ScriptRoom {
 	return n.room(name)
 }
 
+// SetMembers says who else is in a room.
+func (n *ScriptNet) SetMembers(room string, members ...bridges.Member) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.room(room).Members = members
+}
+
 func (n *ScriptNet) room(name string) *ScriptRoom {
 	id := bridges.RoomID(fold(name))
 	if n.rooms[id] == nil {
