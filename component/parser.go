@@ -2,6 +2,7 @@ package component
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -60,7 +61,7 @@ func (p *parser) header(b []byte) (*Element, *parseError) {
 		return nil, err
 	}
 	root := p.root
-	*p = parser{base: p.bindings}
+	*p = parser{base: p.bindings, bindings: slices.Clone(p.bindings)}
 	return root, nil
 }
 

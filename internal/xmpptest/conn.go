@@ -75,7 +75,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return c.raw.Read(b)
 }
 
-// read takes in all the component sends, until its stream ends.
+// read takes in all the component sends, until its stream ends; an end of its
+// stream is answered as a server does, with ours and the end of the connection.
 func (c *Conn) read() {
 	defer close(c.nodes)
 	d := xml.NewDecoder(c)
@@ -103,6 +104,8 @@ func (c *Conn) read() {
 			c.note("C: end of stream")
 			c.ended = true
 			c.err = io.EOF
+			c.SendRaw("</stream:stream>")
+			c.Hangup()
 			return
 		case xml.CharData:
 			if strings.TrimSpace(string(t)) != "" {
