@@ -71,7 +71,7 @@ type Gateway struct {
 	Users                []Pattern `mapstructure:"users" reload:"live"`  // who may use it
 	Admins               []Pattern `mapstructure:"admins" reload:"live"` // who may run admin commands
 	RegistrationRequired bool      `mapstructure:"registration_required" reload:"live"`
-	Rates                Rates     `mapstructure:"rates" reload:"live"`
+	Rates                Rates     `mapstructure:"rates"`
 	Limits               Limits    `mapstructure:"limits" reload:"live"`
 
 	Section Section `mapstructure:"-"` // the table named like the driver
@@ -85,12 +85,11 @@ type TLS struct {
 	ServerName string `mapstructure:"server_name"` // empty: the host of server
 }
 
-// Rates bound what users may begin, per bare JID and per domain of users.
+// Rates bound what users may begin, per bare JID and per domain of users. A join
+// counts whether or not it opens a connection.
 type Rates struct {
-	JoinsUser           Rate `mapstructure:"joins_user"`
-	JoinsDomain         Rate `mapstructure:"joins_domain"`
-	ConnectionsUser     Rate `mapstructure:"connections_user"`
-	ConnectionsDomain   Rate `mapstructure:"connections_domain"`
+	JoinsUser           Rate `mapstructure:"joins_user" reload:"live"`
+	JoinsDomain         Rate `mapstructure:"joins_domain" reload:"live"`
 	RegistrationsUser   Rate `mapstructure:"registrations_user"`
 	RegistrationsDomain Rate `mapstructure:"registrations_domain"`
 }
@@ -125,10 +124,8 @@ func DefaultGateway() Gateway {
 		Rates: Rates{
 			JoinsUser:           Rate{30, time.Minute},
 			JoinsDomain:         Rate{1200, time.Minute},
-			ConnectionsUser:     Rate{10, time.Minute},
-			ConnectionsDomain:   Rate{300, time.Minute},
-			RegistrationsUser:   Rate{10, time.Hour},
-			RegistrationsDomain: Rate{300, time.Hour},
+			RegistrationsUser:   Rate{20, 10 * time.Minute},
+			RegistrationsDomain: Rate{300, 10 * time.Minute},
 		},
 		Limits: Limits{Rooms: 500},
 	}

@@ -77,8 +77,8 @@ func (d *decoder) failures(err error, at string) {
 		}
 		return
 	}
-	var de *mapstructure.DecodeError
-	if errors.As(err, &de) {
+	var deeper *mapstructure.DecodeError
+	if de, ok := err.(*mapstructure.DecodeError); ok && !errors.As(de.Unwrap(), &deeper) {
 		d.add(join(at, de.Name()), "%s", sentence(de.Unwrap()))
 		return
 	}
