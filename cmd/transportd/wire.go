@@ -1,0 +1,109 @@
+package main
+
+import (
+	"gosrc.io/xmpp/stanza"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/registration"
+	"transportd/session"
+	"transportd/store"
+)
+
+// Kinds of address by who answers for them: this package's services for the
+// gateway and its networks, the sessions for everything a user sees.
+var (
+	serviceKinds = []component.AddressKind{component.AddressHost, component.AddressNetwork}
+	sessionKinds = []component.AddressKind{component.AddressHost, component.AddressNetwork,
+		component.AddressRoom, component.AddressOccupant, component.AddressPerson}
+)
+
+// wire installs everything that answers stanzas.
+func (g *gateway) wire(db *store.DB) {
+	reply, domain, info := g.stream.TrySend, g.stream.Domain(), g.driver.Info()
+	g.router = component.NewRouter(domain, g.sessions.Classify, reply)
+	g.workers = component.NewWorkers(workerCount, workerQueue, g.log)
+	services := component.Services{Router: g.router, Disco: component.NewDisco(), Reply: reply}
+	services.Disco.AddIdentity(component.AddressHost, component.Identity{Category: "gateway", Type: info.Type, Name: g.title()})
+	services.Disco.AddIdentity(component.AddressHost, component.Identity{Category: "conference", Type: info.RoomType, Name: g.title()})
+	services.Disco.AddIdentity(component.AddressNetwork, component.Identity{Category: "gateway", Type: info.Type, Name: info.Name})
+	services.Disco.SetItems(component.AddressHost, g.networkItems)
+
+	g.commands = component.NewCommands(component.CommandsConfig{
+		Reply: reply, Send: g.stream.Send, Workers: g.workers, Log: g.log,
+		Greeting: "This is the " + g.title() + ".",
+	})
+	g.accounts = registration.New(g.registrationConfig(db), g.commands)
+	g.accounts.Handle(services)
+
+	component.HandleCommands(services, g.commands, serviceKinds...)
+	component.HandleChat(services, g.commands, component.AddressHost)
+	component.HandlePing(services, serviceKinds...)
+	component.HandleTime(services, serviceKinds...)
+	component.HandleVersion(services, component.SoftwareVersion{Name: "transportd", Version: version}, serviceKinds...)
+	component.HandleLast(services, g.started, serviceKinds...)
+	component.HandleVCard(services, component.VCard{FullName: g.title(), Nickname: info.Name}, serviceKinds...)
+	component.HandleGateway(services, func(string) component.Prompt {
+		return component.Prompt{Text: info.Prompt, Desc: info.PromptDesc}
+	}, g.resolvePrompt, component.AddressHost)
+	component.HandleDisco(services, component.AddressHost)
+
+	// Whatever the entries above do not name exactly is the sessions'.
+	for _, kind := range sessionKinds {
+		g.router.Handle(kind, component.KindPresence, "", "", "", g.sessions.Deliver)
+		if kind == component.AddressHost {
+			continue
+		}
+		g.router.Handle(kind, component.KindMessage, "", "", "", g.sessions.Deliver)
+		g.router.Handle(kind, component.KindIQ, "", "", "", g.sessions.Deliver)
+	}
+}
+
+func (g *gateway) registrationConfig(db *store.DB) registration.Config {
+	limits := g.cfg.Load().Rates
+	c := registration.Config{
+		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver,
+		Accounts: &accountStore{db: db, gateway: g.stream.Domain().Domain},
+		Sessions: g.sessions, Admin: &administration{g.sessions},
+		Workers: g.workers, Send: g.stream.Send, Reply: g.stream.TrySend,
+		StanzaError: session.StanzaError,
+		Allowed:     g.allowed, IsAdmin: g.admin,
+		Log: g.log,
+	}
+	c.Limits.UserEvery, c.Limits.UserBurst = spread(limits.RegistrationsUser)
+	c.Limits.DomainEvery, c.Limits.DomainBurst = spread(limits.RegistrationsDomain)
+	return c
+}
+
+// networkItems lists the networks the operator has listed.
+func (g *gateway) networkItems(req *component.Stanza) ([]component.Item, *component.StanzaError) {
+	if !g.allowed(req.From.Bare()) {
+		return nil, nil
+	}
+	var items []component.Item
+	for _, n := range g.driver.Networks() {
+		local := g.driver.Format(bridges.Address{Kind: bridges.AddressNetwork, Network: n.ID})
+		if local == "" {
+			continue // the one network of the gateway is the gateway
+		}
+		jid := component.JID{Local: component.EscapeLocal(local), Domain: g.stream.Domain().Domain}
+		items = append(items, component.Item{JID: jid, Name: n.Name})
+	}
+	return items, nil
+}
+
+// resolvePrompt turns what people type into a JID (jabber:iq:gateway).
+func (g *gateway) resolvePrompt(req *component.Stanza, text string) (component.JID, *component.StanzaError) {
+	if !g.allowed(req.From.Bare()) {
+		return component.JID{}, component.NewStanzaError(stanza.ErrorTypeAuth, "forbidden", "You are not allowed to use this gateway.")
+	}
+	addr, err := g.driver.ParsePrompt(text)
+	if err != nil {
+		return component.JID{}, session.StanzaError(err)
+	}
+	local := g.driver.Format(addr)
+	if local == "" {
+		return g.stream.Domain(), nil
+	}
+	return component.JID{Local: component.EscapeLocal(local), Domain: g.stream.Domain().Domain}, nil
+}
