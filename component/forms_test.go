@@ -45,7 +45,7 @@ func TestFormRoundTrip(t *testing.T) {
 }
 
 func TestParseFormIgnoresForeign(t *testing.T) {
-	form, ok, err := inForm(`<x xmlns='urn:other' type='submit'/>`+
+	form, ok, err := inForm(`<x xmlns='urn:other' type='submit'/>` +
 		`<x xmlns='jabber:x:data' type='submit'><field xmlns='urn:other' var='a'/><field var='b'><value xmlns='urn:other'>no</value><value>yes</value></field></x>`)
 	if !ok || err != nil || len(form.Fields) != 1 || form.Value("b") != "yes" {
 		t.Errorf("got %+v, %v, %v", form, ok, err)
