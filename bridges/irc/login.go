@@ -187,9 +187,6 @@ func (rc *recovery) online(n *network) {
 			n.notice("", "The command "+line.Command+" could not be sent.")
 		}
 	}
-	for _, c := range n.set.channels {
-		_ = n.join(0, c.name, c.key)
-	}
 	if !n.checking && !n.support.CaseMapping.Equal(n.nick, n.wanted) {
 		rc.watch(n)
 	}
@@ -383,7 +380,7 @@ func (d *Driver) Check(ctx context.Context, a bridges.Account) error {
 	if err != nil {
 		return err
 	}
-	set.channels, set.commands = nil, nil
+	set.commands = nil
 	trial, end := context.WithCancel(ctx)
 	defer end()
 	sink := &checkSink{ctx: trial, end: end}

@@ -2,7 +2,6 @@ package irc
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -144,10 +143,10 @@ func (n *network) queryReply(l *line) bool {
 
 // refuseQuery ends the question an error is about.
 func (n *network) refuseQuery(l *line, row numericError, err *bridges.Error) bool {
-	if row.answers&(actQuery|actBans) == 0 || len(n.queries) == 0 && n.directory.waiting == nil {
+	if row.answers&(actQuery|actBans) == 0 || len(n.queries) == 0 && !n.directory.listing {
 		return false
 	}
-	if row.answers&actList != 0 && row.bare && n.directory.waiting != nil {
+	if row.answers&actList != 0 && row.bare && n.directory.listing {
 		n.directory.fail(err)
 		return true
 	}
@@ -291,109 +290,4 @@ func (n *network) probed(nick, verb, args string) bool {
 		}
 	}
 	return n.finish(nil, func(q *query) bool { return q.act == actProbe && q.name == name && q.verb == verb })
-}
-
-// directory is the list of the network's channels. It is asked for once,
-// shared by who asks meanwhile, and kept for a short while. It belongs to one
-// user: a server lists secret channels to their members.
-type directory struct {
-	waiting []chan struct{} // nil: no LIST under way
-	entries []bridges.DirectoryEntry
-	err     *bridges.Error
-	fresh   time.Time // of the last line, for expiry
-	ready   bool
-}
-
-const (
-	directoryFresh = time.Minute
-	maxDirectory   = 50000
-)
-
-// Rooms lists the network's channels.
-func (n *network) Rooms(ctx context.Context) ([]bridges.DirectoryEntry, error) {
-	n.mu.Lock()
-	if !n.online() {
-		n.mu.Unlock()
-		return nil, errOffline()
-	}
-	d := &n.directory
-	d.expire()
-	if d.ready {
-		defer n.mu.Unlock()
-		return d.entries, nil
-	}
-	if d.waiting == nil {
-		if _, err := n.write(ircconn.Line{Command: "LIST"}); err != nil {
-			n.mu.Unlock()
-			return nil, err
-		}
-		d.entries, d.err = nil, nil
-	}
-	done := make(chan struct{})
-	d.waiting = append(d.waiting, done)
-	n.mu.Unlock()
-
-	ctx, cancel := context.WithTimeout(ctx, 2*queryPatience) // a list is long
-	defer cancel()
-	select {
-	case <-done:
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if n.directory.err != nil {
-			return nil, n.directory.err
-		}
-		return n.directory.entries, nil
-	case <-ctx.Done():
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) { // ask anew the next time
-			n.directory.waiting = slices.DeleteFunc(n.directory.waiting, func(c chan struct{}) bool { return c == done })
-		}
-		return nil, bridges.NewError(bridges.Timeout, "The network did not list its channels in time.")
-	}
-}
-
-// take collects 321, 322 "me #chan members :topic" and 323.
-func (d *directory) take(n *network, l *line) bool {
-	if d.waiting == nil {
-		return false
-	}
-	switch l.Command {
-	case "322":
-		if len(l.Params) >= 3 && len(d.entries) < maxDirectory {
-			e := bridges.DirectoryEntry{Name: strings.Clone(l.Param(1)), Members: atoi(l.Param(2))}
-			if len(l.Params) > 3 {
-				e.Subject = strings.Clone(plainText(l.Param(3)))
-			}
-			d.entries = append(d.entries, e)
-		}
-	case "323":
-		slices.SortFunc(d.entries, func(a, b bridges.DirectoryEntry) int {
-			return strings.Compare(n.fold(a.Name), n.fold(b.Name))
-		})
-		d.ready, d.fresh = true, time.Now()
-		d.wakeAll()
-	}
-	return true
-}
-
-func (d *directory) wakeAll() {
-	for _, done := range d.waiting {
-		close(done)
-	}
-	d.waiting = nil
-}
-
-func (d *directory) fail(err *bridges.Error) {
-	if d.waiting != nil {
-		d.err = err
-		d.wakeAll()
-	}
-}
-
-// expire gives the list back when it is old.
-func (d *directory) expire() {
-	if d.ready && time.Since(d.fresh) > directoryFresh {
-		d.ready, d.entries = false, nil
-	}
 }

@@ -88,14 +88,11 @@ type settings struct {
 	password     string
 	certificate  *tls.Certificate
 	serverPass   string
-	channels     []channelKey
 	commands     []ircconn.Line
 	ports        []port
 	fallback     encoding.Encoding
 	quit         string
 }
-
-type channelKey struct{ name, key string }
 
 // Bounds on what one user may have the gateway do after connecting.
 const (
@@ -104,6 +101,9 @@ const (
 	maxAlternatives = 5
 	maxUserPorts    = 8
 )
+
+// The channels of setChannels are only checked here: whoever runs the link
+// enters them, with Join.
 
 // readSettings checks what the user has set. Its errors are of kind Invalid or
 // Forbidden, in words for the user.
@@ -164,6 +164,7 @@ func (s *settings) readCertificate(pem string) error {
 }
 
 func (s *settings) readLists(channels, commands string) error {
+	joins := 0
 	for line := range strings.Lines(channels) {
 		name, key, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if name == "" {
@@ -175,7 +176,7 @@ func (s *settings) readLists(channels, commands string) error {
 		if key = strings.TrimSpace(key); strings.ContainsAny(key, " ,") {
 			return bridges.NewError(bridges.Invalid, "The key of "+printable(name)+" has a space or a comma, which no key can have.")
 		}
-		s.channels = append(s.channels, channelKey{name, key})
+		joins++
 	}
 	for text := range strings.Lines(commands) {
 		text = strings.TrimPrefix(strings.TrimSpace(text), "/")
@@ -188,7 +189,7 @@ func (s *settings) readLists(channels, commands string) error {
 		}
 		s.commands = append(s.commands, line)
 	}
-	if len(s.channels) > maxAutoJoin || len(s.commands) > maxCommands {
+	if joins > maxAutoJoin || len(s.commands) > maxCommands {
 		return bridges.NewError(bridges.Invalid, "That is too many: 100 channels and 20 commands are the most.")
 	}
 	return nil

@@ -367,9 +367,12 @@ func (c *Conn) handleISupport(m *Message) bool {
 	return true
 }
 
-// handleError keeps the server's last words; it closes the connection next.
+// handleError keeps the server's last words, the first that tell something
+// where there are several; it closes the connection next.
 func (c *Conn) handleError(m *Message) bool {
-	c.goodbye = m.Last()
+	if words := m.Last(); c.goodbye == "" || classify(c.goodbye) == Closed && classify(words) != Closed {
+		c.goodbye = words
+	}
 	if c.goodbye == "" {
 		c.goodbye = "ERROR"
 	}

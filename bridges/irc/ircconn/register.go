@@ -19,10 +19,12 @@ type registration struct {
 }
 
 const (
-	maxNicks    = 20               // refused nicks after which we give up
-	maxEarly    = 32               // messages before 001 kept for Read
-	saslTimeout = 20 * time.Second // for a login, services may be away
+	maxNicks = 20 // refused nicks after which we give up
+	maxEarly = 32 // messages before 001 kept for Read
 )
+
+// saslTimeout is for a login: services may be away. A variable for tests.
+var saslTimeout = 20 * time.Second
 
 // upgrade is the wish of a server to be spoken to with TLS on another port.
 type upgrade struct{ port uint16 }
