@@ -137,7 +137,7 @@ func (s *Session) privateText(st *component.Stanza) (bridges.Outgoing, bool) {
 func (s *Session) withLink(st *component.Stanza, id bridges.NetworkID, f func(*link)) {
 	l := s.existing(id)
 	if l == nil {
-		if e := s.mayJoin(); e != nil {
+		if e := s.mayJoin(id); e != nil {
 			s.refuse(st, e)
 			return
 		}

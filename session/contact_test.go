@@ -136,7 +136,7 @@ func TestWhoMayUseTheGateway(t *testing.T) {
 		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
 		w.expect(`type="error" & registration-required`)
 		w.policy.OpenJoin = true
-		w.policy.JoinEvery, w.policy.JoinBurst = time.Minute, 2
+		w.policy.Joins = Rate{Every: time.Minute, Burst: 2}
 		for range 2 {
 			w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
 			w.news()

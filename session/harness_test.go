@@ -183,7 +183,7 @@ func scenario(t *testing.T, f func(w *world)) {
 func (w *world) manager() {
 	w.m = NewManager(Config{
 		Domain: component.JID{Domain: domain}, Name: "Test", Driver: w.driver, Stream: w.stream, Store: w.store,
-		OccupantKey: []byte("0123456789abcdef0123456789abcdef"), Policy: func() Policy { return w.policy },
+		OccupantKey: []byte("0123456789abcdef0123456789abcdef"), Policy: func() *Policy { return &w.policy },
 	})
 }
 

@@ -37,7 +37,7 @@ type Config struct {
 	// Caps of the gateway's own presence (XEP-0115), nil: none.
 	Caps *component.Caps
 	// Policy is read at every use, so that a reload takes effect at once.
-	Policy func() Policy
+	Policy func() *Policy
 
 	ConnectEvery time.Duration // between connections to one network, 0: not spaced
 	ConnectBurst int
@@ -56,13 +56,14 @@ type Manager struct {
 	stream      Stream
 	store       Store
 	occupantKey []byte
-	policy      func() Policy
+	policy      func() *Policy
 	connecting  connectLimiter
 	workers     chan struct{}
 	log         *slog.Logger
 	stats       stats
 	ids         idSource
-	domains     domainRates
+	joins       domainRates
+	connections domainRates
 	caps        *component.Caps
 
 	ctx      context.Context
@@ -176,23 +177,14 @@ func (m *Manager) Classify(to component.JID) (component.AddressKind, error) {
 // read loop calls it. What cannot be taken is answered.
 func (m *Manager) Deliver(st *component.Stanza) {
 	user := st.From.Bare()
-	if m.stopping.Load() {
-		m.reject(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
-		return
-	}
-	// Who is not allowed has no session, and costs nothing but this answer.
-	if e := m.admit(st); e != nil {
-		m.reject(st, e)
-		return
-	}
-	if !opensSession(st) {
-		if m.peek(user) == nil {
-			m.rejectStranger(st)
-			return
-		}
-	}
 	for range 3 {
-		taken, gone := m.get(user).deliver(st)
+		s := m.peek(user)
+		if s == nil {
+			if s = m.newcomer(st, user); s == nil {
+				return
+			}
+		}
+		taken, gone := s.deliver(st)
 		if taken {
 			return
 		}
@@ -202,6 +194,22 @@ func (m *Manager) Deliver(st *component.Stanza) {
 			return
 		}
 	}
+}
+
+// newcomer makes a session for the sender of a stanza; nil: there is no reason
+// to, and the stanza was answered. Who is not allowed costs just that answer.
+func (m *Manager) newcomer(st *component.Stanza, user component.JID) *Session {
+	switch {
+	case m.stopping.Load():
+		m.reject(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
+	case !m.admitted(user):
+		m.reject(st, notAdmitted())
+	case !opensSession(st):
+		m.rejectStranger(st)
+	default:
+		return m.get(user)
+	}
+	return nil
 }
 
 // opensSession tells whether a stanza is a reason to have a session at all.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"strings"
 	"sync"
 	"time"
 
@@ -11,7 +10,8 @@ import (
 	"transportd/component"
 )
 
-// Policy is who may use the gateway, and how much. It is read at every use.
+// Policy is who may use the gateway, and how much. It is read at every use and
+// not changed; another takes its place, see Manager.PolicyChanged.
 type Policy struct {
 	// Allowed tells whether a JID may use the gateway at all; nil: nobody.
 	Allowed func(component.JID) bool
@@ -19,40 +19,76 @@ type Policy struct {
 	OpenJoin bool
 	// MaxRooms bounds the rooms of one user, 0: 500.
 	MaxRooms int
-	// JoinEvery and JoinBurst limit how fast one user joins rooms and opens
-	// connections; DomainJoinEvery and DomainJoinBurst the same for all users of
-	// one XMPP domain. Zero: not limited.
-	JoinEvery, DomainJoinEvery time.Duration
-	JoinBurst, DomainJoinBurst int
+	// Joins and Connections limit how fast one user joins rooms and opens
+	// connections to networks; DomainJoins and DomainConnections the same for all
+	// users of one XMPP domain.
+	Joins, DomainJoins, Connections, DomainConnections Rate
 }
 
-// admit tells whether the sender of a stanza may use the gateway.
-func (m *Manager) admit(st *component.Stanza) *component.StanzaError {
+// Rate is how often something may happen: Burst times at once, then once Every.
+// Zero: not limited.
+type Rate struct {
+	Every time.Duration
+	Burst int
+}
+
+// admitted tells whether somebody may use the gateway.
+func (m *Manager) admitted(user component.JID) bool {
 	allowed := m.policy().Allowed
-	if allowed != nil && allowed(st.From.Bare()) {
-		return nil
-	}
+	return allowed != nil && allowed(user)
+}
+
+func notAdmitted() *component.StanzaError {
 	return component.NewStanzaError("auth", "forbidden", "You are not allowed to use this gateway.")
 }
 
-// mayJoin charges a join or a connection to the user and the user's domain.
-func (s *Session) mayJoin() *component.StanzaError {
+// PolicyChanged ends the sessions of users who may no longer use the gateway.
+func (m *Manager) PolicyChanged() {
+	for _, s := range m.all() {
+		if m.admitted(s.user) {
+			continue
+		}
+		m.log.Info("user is no longer allowed", "user", s.user.String())
+		s.post(func() {
+			s.disconnect("", "You are no longer allowed to use this gateway.")
+			s.accounts, s.registered, s.clients, s.kept = nil, false, nil, nil
+			s.retire()
+		})
+	}
+}
+
+// mayJoin charges a join, and a connection where there is none to the network
+// yet, to the user and to the user's domain.
+func (s *Session) mayJoin(network bridges.NetworkID) *component.StanzaError {
 	p := s.m.policy()
 	if !p.OpenJoin && !s.registered {
 		return component.NewStanzaError("auth", "registration-required", "Register with the gateway first.")
 	}
-	if p.JoinEvery > 0 {
-		if s.joins == nil || s.joins.Limit() != rate.Every(p.JoinEvery) || s.joins.Burst() != p.JoinBurst {
-			s.joins = rate.NewLimiter(rate.Every(p.JoinEvery), p.JoinBurst)
-		}
-		if !s.joins.Allow() {
-			return tooFast()
-		}
+	if !s.joins.allow(p.Joins) || !s.m.joins.allow(s.user.Domain, p.DomainJoins) {
+		return tooFast("Too many joins in a short time; please wait a moment.")
 	}
-	if !s.m.domains.allow(s.user.Domain, p.DomainJoinEvery, p.DomainJoinBurst) {
-		return tooFast()
+	if s.existing(network) == nil && (!s.connections.allow(p.Connections) || !s.m.connections.allow(s.user.Domain, p.DomainConnections)) {
+		return tooFast("Too many connections in a short time; please wait a moment.")
 	}
 	return nil
+}
+
+func tooFast(text string) *component.StanzaError {
+	return component.NewStanzaError("wait", "resource-constraint", text)
+}
+
+// limiter applies a rate that may change while it is in use. The zero value
+// takes no memory worth the name until it is first needed.
+type limiter struct{ l *rate.Limiter }
+
+func (r *limiter) allow(want Rate) bool {
+	if want.Every <= 0 {
+		return true
+	}
+	if r.l == nil || r.l.Limit() != rate.Every(want.Every) || r.l.Burst() != want.Burst {
+		r.l = rate.NewLimiter(rate.Every(want.Every), want.Burst)
+	}
+	return r.l.Allow()
 }
 
 // roomLimit tells whether the user may be in one more room.
@@ -67,34 +103,26 @@ func (s *Session) roomLimit() *component.StanzaError {
 	return StanzaError(bridges.NewError(bridges.TooManyRooms, "You are in as many rooms as this gateway allows."))
 }
 
-func tooFast() *component.StanzaError {
-	return component.NewStanzaError("wait", "resource-constraint", "Too many joins in a short time; please wait a moment.")
-}
-
 // maxDomains bounds the XMPP domains whose rate is remembered; beyond it all are
 // forgotten, which errs on the side of letting people in.
 const maxDomains = 4096
 
-// domainRates limits joins by XMPP domain.
+// domainRates limits something by XMPP domain. It is safe for concurrent use.
 type domainRates struct {
 	mu sync.Mutex
-	by map[string]*rate.Limiter
+	by map[string]*limiter
 }
 
-func (d *domainRates) allow(domain string, every time.Duration, burst int) bool {
-	if every <= 0 {
-		return true
-	}
-	domain = strings.ToLower(domain)
+func (d *domainRates) allow(domain string, want Rate) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l := d.by[domain]
-	if l == nil || l.Limit() != rate.Every(every) || l.Burst() != burst {
+	if l == nil {
 		if d.by == nil || len(d.by) >= maxDomains {
-			d.by = make(map[string]*rate.Limiter)
+			d.by = make(map[string]*limiter)
 		}
-		l = rate.NewLimiter(rate.Every(every), burst)
+		l = new(limiter)
 		d.by[domain] = l
 	}
-	return l.Allow()
+	return l.allow(want)
 }

@@ -151,7 +151,7 @@ func (s *Session) onJoin(st *component.Stanza, addr bridges.Address, join xep.MU
 	}
 	r := s.rooms[st.To.Local]
 	if r == nil {
-		if e := s.mayJoin(); e != nil {
+		if e := s.mayJoin(addr.Network); e != nil {
 			s.refuse(st, e)
 			return
 		}

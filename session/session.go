@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"transportd/bridges"
 	"transportd/component"
 )
@@ -20,13 +18,13 @@ type Session struct {
 	log  *slog.Logger
 	box  inbox
 
-	links    []*link // few: one per network
-	rooms    map[string]*room
-	contacts map[string]*contact
-	clients  []*client
-	actions  map[bridges.Ref]action
-	lastRef  bridges.Ref
-	joins    *rate.Limiter // joins and connections; nil until the first
+	links              []*link // few: one per network
+	rooms              map[string]*room
+	contacts           map[string]*contact
+	clients            []*client
+	actions            map[bridges.Ref]action
+	lastRef            bridges.Ref
+	joins, connections limiter
 
 	up         bool // the XMPP stream, as far as this session has been told
 	kept       []keptMessage
