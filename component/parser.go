@@ -199,6 +199,9 @@ func (p *parser) startTag(i int) (int, *parseError) {
 	e := p.node()
 	e.attrs = attrs
 	prefix := ""
+	if name == prefixXMLNS {
+		return 0, errNamespace
+	}
 	if e.Name = name; colon > 0 {
 		prefix, e.Name = name[:colon], name[colon+1:]
 	}

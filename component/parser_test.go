@@ -1,0 +1,440 @@
+package component
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// refElement is what encoding/xml reads: the measure for our parser.
+type refElement struct {
+	name    xml.Name
+	attrs   []xml.Attr
+	content []any // string and *refElement, in order
+}
+
+// readRef reads the rest of an element with encoding/xml.
+func readRef(d *xml.Decoder, start xml.StartElement) (*refElement, error) {
+	e := &refElement{name: start.Name}
+	for _, a := range start.Attr {
+		if a.Name.Space != "xmlns" && a.Name != (xml.Name{Local: "xmlns"}) {
+			e.attrs = append(e.attrs, a)
+		}
+	}
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			c, err := readRef(d, t)
+			if err != nil {
+				return nil, err
+			}
+			e.content = append(e.content, c)
+		case xml.CharData:
+			if n := len(e.content); n > 0 {
+				if s, ok := e.content[n-1].(string); ok {
+					e.content[n-1] = s + string(t)
+					continue
+				}
+			}
+			if len(t) > 0 {
+				e.content = append(e.content, string(t))
+			}
+		case xml.EndElement:
+			return e, nil
+		}
+	}
+}
+
+// refStream reads the elements of a stream with encoding/xml, up to the first
+// error.
+func refStream(stream string) []*refElement {
+	d := xml.NewDecoder(strings.NewReader(stream))
+	if _, err := d.Token(); err != nil {
+		return nil
+	}
+	var out []*refElement
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return out
+		}
+		if start, ok := t.(xml.StartElement); ok {
+			e, err := readRef(d, start)
+			if err != nil {
+				return out
+			}
+			out = append(out, e)
+		}
+	}
+}
+
+// sameTree returns the first difference between the two readings, or "".
+func sameTree(e *Element, ref *refElement) string {
+	if e.Name != ref.name.Local || e.Space != ref.name.Space {
+		return fmt.Sprintf("name {%s}%s, encoding/xml %v", e.Space, e.Name, ref.name)
+	}
+	if len(e.attrs) != len(ref.attrs) {
+		return fmt.Sprintf("%d attributes, encoding/xml %d", len(e.attrs), len(ref.attrs))
+	}
+	for i, a := range e.attrs {
+		if r := ref.attrs[i]; a.name != r.Name.Local || a.space != r.Name.Space || a.value != r.Value {
+			return fmt.Sprintf("attribute %+v, encoding/xml %+v", a, r)
+		}
+	}
+	var content []any
+	if e.text != "" {
+		content = append(content, e.text)
+	}
+	for c := range e.Children() {
+		content = append(content, c)
+		if c.tail != "" {
+			content = append(content, c.tail)
+		}
+	}
+	if len(content) != len(ref.content) {
+		return fmt.Sprintf("%s has %d pieces of content, encoding/xml %d", e.Name, len(content), len(ref.content))
+	}
+	for i, c := range content {
+		switch c := c.(type) {
+		case string:
+			if c != ref.content[i] {
+				return fmt.Sprintf("text %q, encoding/xml %q", c, ref.content[i])
+			}
+		case *Element:
+			r, ok := ref.content[i].(*refElement)
+			if !ok {
+				return "an element where encoding/xml has text"
+			}
+			if d := sameTree(c, r); d != "" {
+				return d
+			}
+		}
+	}
+	return ""
+}
+
+const testHeader = `<stream:stream xmlns="` + NSComponent + `" xmlns:stream="` + NSStreams + `" id="1">`
+
+// event is one thing our framer and parser made of a stream.
+type event struct {
+	el  *Element
+	err *parseError
+	end bool
+}
+
+// readStream reads a stream with our framer and parser.
+func readStream(r io.Reader, lim Limits) (out []event, err error) {
+	f := newFramer(r, lim)
+	var p *parser
+	for {
+		fr, err := f.read()
+		if err != nil {
+			return out, err
+		}
+		switch fr.kind {
+		case frameHeader:
+			if p, _, err = readHeader(fr); err != nil {
+				return out, err
+			}
+		case frameSkipped:
+			out = append(out, event{err: fr.err})
+		case frameEnd:
+			return append(out, event{end: true}), nil
+		case frameStanza:
+			e, perr := p.parse(fr.data, fr.nodes, fr.attrs)
+			if perr != nil && perr.kind == errFatal {
+				return out, perr
+			}
+			out = append(out, event{el: e, err: perr})
+		}
+	}
+}
+
+// checkAgainstEncodingXML demands that we read a stream as encoding/xml does. We
+// may refuse more, for reasons of a documented kind; we may never accept what it
+// refuses, nor see another tree.
+func checkAgainstEncodingXML(t *testing.T, body string) {
+	t.Helper()
+	stream := testHeader + body
+	got, err := readStream(strings.NewReader(stream), Limits{})
+	ref := refStream(stream)
+	for _, ev := range got {
+		switch {
+		case ev.end:
+			if len(ref) != 0 {
+				t.Fatalf("%q: the stream ended early for us", body)
+			}
+			return
+		case ev.err == nil:
+			if len(ref) == 0 {
+				t.Fatalf("%q: we accept %v, encoding/xml does not", body, ev.el)
+			}
+			if d := sameTree(ev.el, ref[0]); d != "" {
+				t.Fatalf("%q: %s", body, d)
+			}
+			ref = ref[1:]
+		case ev.err.kind == errContent && ev.err != errRestrictedIn:
+			// encoding/xml stops at such faults.
+			if len(ref) != 0 {
+				t.Fatalf("%q: we refuse (%v), encoding/xml does not", body, ev.err)
+			}
+			return
+		default: // stricter than encoding/xml, which may also stop here
+			if len(ref) == 0 {
+				return
+			}
+			ref = ref[1:]
+		}
+	}
+	if len(ref) != 0 && !errors.Is(err, errTopText) && !errors.Is(err, errRestricted) {
+		t.Fatalf("%q: we stop with %v, encoding/xml goes on with %+v", body, err, ref[0])
+	}
+}
+
+var parserSeeds = []string{
+	`<message from='a@b/c' to='d' type='chat' id='1'><body>hi</body></message>`,
+	`<iq type="get" id="1" from="a" to="b"><query xmlns="http://jabber.org/protocol/disco#info" node='x"y'/></iq>`,
+	`<presence xml:lang='de'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>`,
+	`<message><body>a &lt;b&gt; &amp; &quot;c&quot; &apos;d&apos; &#65;&#x42;</body></message>`,
+	`<message><body><![CDATA[<b>&amp;]]]]><![CDATA[>]]></body></message>`,
+	`<message><body>one<br/>two<br/>three</body></message>`,
+	`<message><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>inner</body></message></forwarded><body>outer</body></message>`,
+	"<message>\r\n<body a='x\r\ny\tz'>a\rb\r\nc&#13;\n</body></message>",
+	`<a:b xmlns:a='urn:a' a:c='1' c='2'><a:d xmlns:a='urn:b'/><e xmlns=''/></a:b>`,
+	`<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>`,
+	`<é à='û'>ñ</é>`, `<a>&nbsp;</a>`, `<a>&#0;</a>`, `<a>&#xD800;</a>`, "<a>\x01</a>", "<a>\xff</a>", "<a>\uFFFE</a>",
+	`<a><!-- c --></a>`, `<a><?pi x?></a>`, `<a><!DOCTYPE x></a>`, `<a></b>`, `<a b></a>`, `<a b=c/>`, `<a b='<'/>`,
+	`<a b='1'c='2'/>`, `<a b='1' b='2'/>`, `<x:a/>`, `<a x:b='1'/>`, `<a xmlns:b=''/>`, `<a:b:c/>`, `<:a/>`, `<a:/>`,
+	`<a>]]></a>`, `<a/><b/>`, `<a / >`, `</a>`, `<a `, `< a/>`, `<a></a >`, `<a></ a>`, `<a/`, `<a><![CDATA[`, `<1/>`, `<-a/>`,
+	`<a xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:b='1'/>`, `<a xmlns:xmlns='x'/>`, `<xmlns:a/>`, `<a>&#38;lt;</a>`,
+	`<a a:b='1' c:b='2' xmlns:a='x' xmlns:c='x'/>`, " \n<a/>\t<b/> ", "x<a/>", `<a>&</a>`, `<a>&;</a>`, `<a>&#;</a>`, `<a>&#x;</a>`,
+}
+
+func TestParserAgainstEncodingXML(t *testing.T) {
+	for _, s := range parserSeeds {
+		checkAgainstEncodingXML(t, s)
+	}
+}
+
+func FuzzParser(f *testing.F) {
+	for _, s := range parserSeeds {
+		f.Add(s)
+	}
+	f.Fuzz(checkAgainstEncodingXML)
+}
+
+// FuzzFramer demands that where the reads are cut makes no difference.
+func FuzzFramer(f *testing.F) {
+	for _, s := range parserSeeds {
+		f.Add(s, uint8(3))
+	}
+	f.Fuzz(func(t *testing.T, body string, size uint8) {
+		lim := Limits{Bytes: 200, Depth: 4, Nodes: 8, Attrs: 8}
+		whole, err1 := readStream(strings.NewReader(testHeader+body), lim)
+		cut, err2 := readStream(&chunked{strings.NewReader(testHeader + body), int(size)%7 + 1}, lim)
+		if len(whole) != len(cut) || fmt.Sprint(err1) != fmt.Sprint(err2) {
+			t.Fatalf("%q: %d events and %v, cut into pieces %d and %v", body, len(whole), err1, len(cut), err2)
+		}
+		for i, a := range whole {
+			b := cut[i]
+			// Which limit is noticed first may depend on the pieces.
+			sameErr := a.err == b.err || (a.err != nil && b.err != nil && a.err.kind == errLimit)
+			if a.el.String() != b.el.String() || a.end != b.end || !sameErr {
+				t.Fatalf("%q: event %d is %v %v, cut into pieces %v %v", body, i, a.el, a.err, b.el, b.err)
+			}
+		}
+	})
+}
+
+type chunked struct {
+	r io.Reader
+	n int
+}
+
+func (c *chunked) Read(b []byte) (int, error) { return c.r.Read(b[:min(len(b), c.n)]) }
+
+func TestFramerLimits(t *testing.T) {
+	lim := Limits{Bytes: 1000, Depth: 3, Nodes: 5, Attrs: 4}
+	for _, c := range []struct {
+		body string
+		want *parseError
+	}{
+		{"<m><a><b/></a></m>", nil},
+		{"<m><a><b><c/></b></a></m>", errTooDeep},
+		{"<m><a/><a/><a/><a/></m>", nil},
+		{"<m><a/><a/><a/><a/><a/></m>", errTooManyNodes},
+		{"<m a='' b=''><c a='' b=''/></m>", nil},
+		{"<m a='' b=''><c a='' b='' c=''/></m>", errTooManyAttrs},
+		{"<m>" + strings.Repeat("x", 1000-7) + "</m>", nil},
+		{"<m>" + strings.Repeat("x", 1001-7) + "</m>", errTooLarge},
+		{"<m><![CDATA[" + strings.Repeat("x", 5000) + "]]></m>", errTooLarge},
+		{"<m a='" + strings.Repeat("x", 5000) + "'/>", errTooLarge},
+		{"<m><!--" + strings.Repeat("x", 5000) + "--></m>", errRestrictedIn},
+	} {
+		for _, wrap := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader} {
+			got, err := readStream(wrap(strings.NewReader(testHeader+c.body+"<after/></stream:stream>")), lim)
+			if err != nil || len(got) != 3 {
+				t.Fatalf("%.40q: %d events, %v", c.body, len(got), err)
+			}
+			if got[0].err != c.want || got[1].el == nil || got[1].el.Name != "after" || !got[2].end {
+				t.Errorf("%.40q: got %+v, want %v", c.body, got, c.want)
+			}
+		}
+	}
+}
+
+// hostile is a stream with one thing repeated in the middle.
+type hostile struct {
+	head string
+	fill string
+	left int // bytes of the repetition still to come
+	tail string
+}
+
+func (h *hostile) Read(b []byte) (int, error) {
+	if h.head != "" {
+		n := copy(b, h.head)
+		h.head = h.head[n:]
+		return n, nil
+	}
+	if h.left > 0 {
+		n := min(h.left, len(b))
+		for i := range n {
+			b[i] = h.fill[(len(h.fill)-(h.left-i)%len(h.fill))%len(h.fill)]
+		}
+		h.left -= n
+		return n, nil
+	}
+	n := copy(b, h.tail)
+	h.tail = h.tail[n:]
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// One stanza of 64 MiB, in bytes, nodes, depth or attributes, must not take more
+// memory than the limit allows.
+func TestHostileStanzasTakeBoundedMemory(t *testing.T) {
+	const size = 64 << 20
+	for name, h := range map[string]*hostile{
+		"text":       {head: "<message><body>", fill: "x", tail: "</body></message>"},
+		"nodes":      {head: "<message>", fill: "<a/>", tail: "</message>"},
+		"attributes": {head: "<message", fill: " a=''", tail: "/>"},
+		"value":      {head: "<message a='", fill: "x", tail: "'/>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.head = testHeader + h.head
+			h.left = size / len(h.fill) * len(h.fill)
+			f := newFramer(h, Limits{})
+			largest := 0
+			if fr, err := f.read(); err != nil || fr.kind != frameHeader {
+				t.Fatal(err)
+			}
+			for {
+				fr, ok, err := f.next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ok {
+					if fr.kind != frameSkipped {
+						t.Fatalf("got a frame of kind %d", fr.kind)
+					}
+					break
+				}
+				if err := f.fill(); err != nil {
+					t.Fatal(err)
+				}
+				largest = max(largest, cap(f.buf))
+			}
+			if largest > 4<<20 {
+				t.Errorf("the buffer grew to %d bytes", largest)
+			}
+		})
+	}
+}
+
+func TestFramerGivesMemoryBack(t *testing.T) {
+	big := "<m>" + strings.Repeat("x", 900<<10) + "</m>"
+	f := newFramer(iotest.DataErrReader(strings.NewReader(testHeader+big+"<a/>"+strings.Repeat(" ", 1<<20)+"<b/>")), Limits{})
+	for range 4 {
+		if _, err := f.read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if cap(f.buf) > readBuffer {
+		t.Errorf("the buffer has %d bytes after a large stanza", cap(f.buf))
+	}
+}
+
+// A tree must not change when the read buffer is used again.
+func TestStanzasShareNothingWithTheBuffer(t *testing.T) {
+	b := []byte(`<message from='a@b/c' to='d' id='1'><body a='v'>text</body></message>`)
+	p := parser{base: streamBindings}
+	e, perr := p.parse(b, 1, 0)
+	if perr != nil {
+		t.Fatal(perr)
+	}
+	before := e.String()
+	for i := range b {
+		b[i] = '!'
+	}
+	if _, perr := p.parse([]byte(`<x y='z'><w>other</w></x>`), 2, 1); perr != nil {
+		t.Fatal(perr)
+	}
+	if got := e.String(); got != before {
+		t.Errorf("the tree changed from %s to %s", before, got)
+	}
+}
+
+func TestDetach(t *testing.T) {
+	s := parseOne(t, `<message from='a@b/c' to='d'><x xmlns='urn:x' a='1' xml:lang='de'>t<y/>u<z>v</z></x>tail</message>`)
+	x := s.Child("urn:x", "x")
+	d := x.Detach()
+	if d.String() != x.String() || d.Text() != "tu" || d.next != nil {
+		t.Errorf("detached %s of %s", d, x)
+	}
+	var none *Element
+	if none.Detach() != nil || none.Attr("x") != "" || none.Text() != "" || none.Child("", "x") != nil || none.Decode(d) == nil {
+		t.Error("a nil element is not empty")
+	}
+	for range none.Children() {
+		t.Error("a nil element has children")
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`<x xmlns='urn:x' xmlns:b='urn:b' b:a='1' xml:lang='de'>t<y xmlns=''/>u</x>`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := parseFragment(b, "")
+		if err != nil {
+			return
+		}
+		// What we write must read as the same tree, by us and by encoding/xml.
+		again, err := parseFragment([]byte(e.String()), "")
+		if err != nil || again.String() != e.String() {
+			t.Fatalf("%s reads as %v, %v", e, again, err)
+		}
+		d := xml.NewDecoder(bytes.NewReader([]byte(e.String())))
+		tok, err := d.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref, err := readRef(d, tok.(xml.StartElement))
+		if err != nil {
+			t.Fatalf("%s: %v", e, err)
+		}
+		if diff := sameTree(e, ref); diff != "" {
+			t.Fatalf("%s: %s", e, diff)
+		}
+	})
+}
