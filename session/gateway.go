@@ -255,8 +255,8 @@ func (s *Session) gatewayState(to component.JID) *component.Out {
 		}
 		o.Elem("", "status", strings.Join(words, "; "))
 	}
-	if s.m.caps != nil {
-		s.m.caps.AppendTo(o)
+	if caps := s.m.caps.Load(); caps != nil {
+		caps.AppendTo(o)
 	}
 	return o
 }

@@ -133,9 +133,6 @@ func (l *link) run(ctx context.Context, st bridges.Start) (err *bridges.Error) {
 			err = &bridges.Error{Kind: bridges.Internal, Text: "internal error"}
 		}
 	}()
-	if e := l.s.m.connecting.wait(ctx, l.id); e != nil {
-		return &bridges.Error{Kind: bridges.Offline, Text: "The connection was given up.", Err: e}
-	}
 	if e := l.net.Run(ctx, st); e != nil {
 		return bridges.AsError(e)
 	}

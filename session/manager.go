@@ -34,14 +34,10 @@ type Config struct {
 
 	// OccupantKey makes occupant-ids; it never changes for a gateway.
 	OccupantKey []byte
-	// Caps of the gateway's own presence (XEP-0115), nil: none.
-	Caps *component.Caps
 	// Policy is read at every use, so that a reload takes effect at once.
 	Policy func() *Policy
 
-	ConnectEvery time.Duration // between connections to one network, 0: not spaced
-	ConnectBurst int
-	Workers      int // queries under way at once, default 32
+	Workers int // queries under way at once, default 32
 
 	Log *slog.Logger
 }
@@ -57,14 +53,13 @@ type Manager struct {
 	store       Store
 	occupantKey []byte
 	policy      func() *Policy
-	connecting  connectLimiter
 	workers     chan struct{}
 	log         *slog.Logger
 	stats       stats
 	ids         idSource
 	joins       domainRates
 	connections domainRates
-	caps        *component.Caps
+	caps        atomic.Pointer[component.Caps]
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -84,9 +79,6 @@ func NewManager(c Config) *Manager {
 	if c.Workers <= 0 {
 		c.Workers = 32
 	}
-	if c.ConnectBurst <= 0 {
-		c.ConnectBurst = 1
-	}
 	m := &Manager{
 		domain:      c.Domain,
 		name:        c.Name,
@@ -96,8 +88,6 @@ func NewManager(c Config) *Manager {
 		store:       c.Store,
 		occupantKey: c.OccupantKey,
 		policy:      c.Policy,
-		caps:        c.Caps,
-		connecting:  connectLimiter{every: c.ConnectEvery, burst: c.ConnectBurst},
 		workers:     make(chan struct{}, c.Workers),
 		log:         c.Log,
 		sessions:    make(map[component.JID]*Session),
@@ -105,6 +95,9 @@ func NewManager(c Config) *Manager {
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }
+
+// SetCaps sets the capabilities in the gateway's own presence (XEP-0115).
+func (m *Manager) SetCaps(c component.Caps) { m.caps.Store(&c) }
 
 // get returns the session of a user, making one where there is none.
 func (m *Manager) get(user component.JID) *Session {
