@@ -29,6 +29,7 @@ type gateway struct {
 	name   string
 	log    *slog.Logger
 	cfg    atomic.Pointer[config.Gateway] // the settings in use, replaced by a reload
+	policy atomic.Pointer[session.Policy] // made of them
 	driver bridges.Driver
 
 	stream   *component.Stream
@@ -47,6 +48,7 @@ type gateway struct {
 func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, error) {
 	g := &gateway{name: cfg.Name, log: d.log.With("gateway", cfg.Name), started: time.Now()}
 	g.cfg.Store(&cfg)
+	g.setPolicy()
 	g.state.Store(&component.StreamState{Text: "not connected yet"})
 	var err error
 	if g.driver, err = drivers[cfg.Driver].open(cfg.Section); err != nil {
@@ -62,7 +64,7 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 	g.sessions = session.NewManager(session.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver, Stream: g.stream,
 		Store:       &sessionStore{db: d.store, gateway: cfg.Domain, log: g.log},
-		OccupantKey: key, Policy: g.policy, Log: g.log,
+		OccupantKey: key, Policy: g.policy.Load, Log: g.log,
 	})
 	g.presence = newPresence(g, d.store)
 	g.wire(d.store)
@@ -135,26 +137,28 @@ func (g *gateway) run(ctx context.Context) error {
 }
 
 // reload puts settings into use that can change while running.
-func (g *gateway) reload(cfg config.Gateway) { g.cfg.Store(&cfg) }
+func (g *gateway) reload(cfg config.Gateway) {
+	g.cfg.Store(&cfg)
+	g.setPolicy()
+	g.sessions.PolicyChanged()
+}
 
-// policy is what sessions ask at every use.
-func (g *gateway) policy() session.Policy {
+// setPolicy puts into use what the settings say of who may do how much.
+func (g *gateway) setPolicy() {
 	c := g.cfg.Load()
-	p := session.Policy{Allowed: g.allowed, OpenJoin: !c.RegistrationRequired, MaxRooms: c.Limits.Rooms}
-	for limit, r := range map[*session.Rate]config.Rate{
-		&p.Joins: c.Rates.JoinsUser, &p.DomainJoins: c.Rates.JoinsDomain,
-	} {
-		limit.Every, limit.Burst = spread(r)
-	}
-	return p
+	g.policy.Store(&session.Policy{
+		Allowed: g.allowed, OpenJoin: !c.RegistrationRequired, MaxRooms: c.Limits.Rooms,
+		Joins: spread(c.Rates.JoinsUser), DomainJoins: spread(c.Rates.JoinsDomain),
+		Connections: spread(c.Rates.ConnectionsUser), DomainConnections: spread(c.Rates.ConnectionsDomain),
+	})
 }
 
 // spread turns a rate into a pause between events and how many may come at once.
-func spread(r config.Rate) (every time.Duration, burst int) {
+func spread(r config.Rate) session.Rate {
 	if r.Unlimited() {
-		return 0, 0
+		return session.Rate{}
 	}
-	return r.Per / time.Duration(r.Count), r.Count
+	return session.Rate{Every: r.Per / time.Duration(r.Count), Burst: r.Count}
 }
 
 func (g *gateway) allowed(jid component.JID) bool {

@@ -5,6 +5,7 @@ import (
 
 	"transportd/bridges"
 	"transportd/component"
+	"transportd/component/xep"
 	"transportd/registration"
 	"transportd/session"
 	"transportd/store"
@@ -38,7 +39,7 @@ func (g *gateway) wire(db *store.DB) {
 
 	component.HandleCommands(services, g.commands, serviceKinds...)
 	component.HandleChat(services, g.commands, component.AddressHost)
-	component.HandlePing(services, serviceKinds...)
+	component.HandlePing(services, component.AddressHost)
 	component.HandleTime(services, serviceKinds...)
 	component.HandleVersion(services, component.SoftwareVersion{Name: "transportd", Version: version}, serviceKinds...)
 	component.HandleLast(services, g.started, serviceKinds...)
@@ -46,7 +47,17 @@ func (g *gateway) wire(db *store.DB) {
 	component.HandleGateway(services, func(string) component.Prompt {
 		return component.Prompt{Text: info.Prompt, Desc: info.PromptDesc}
 	}, g.resolvePrompt, component.AddressHost)
-	component.HandleDisco(services, component.AddressHost)
+	component.HandleDisco(services, serviceKinds...)
+	services.Disco.AddFeature(component.AddressHost, xep.NSMUC)
+	services.Disco.AddFeature(component.AddressNetwork, xep.NSPing) // whether the link is up, so the sessions answer
+	g.router.Handle(component.AddressNetwork, component.KindIQ, "get", xep.NSDiscoItems, "query", func(req *component.Stanza) {
+		if req.Payload().Attr("node") != "" {
+			reply(services.Disco.AnswerItems(component.AddressNetwork, req))
+			return
+		}
+		g.sessions.Deliver(req) // the network's rooms
+	})
+	g.sessions.SetCaps(services.Disco.Info(component.AddressHost).Caps())
 
 	// Whatever the entries above do not name exactly is the sessions'.
 	for _, kind := range sessionKinds {
@@ -70,8 +81,8 @@ func (g *gateway) registrationConfig(db *store.DB) registration.Config {
 		Allowed:     g.allowed, IsAdmin: g.admin,
 		Log: g.log,
 	}
-	c.Limits.UserEvery, c.Limits.UserBurst = spread(limits.RegistrationsUser)
-	c.Limits.DomainEvery, c.Limits.DomainBurst = spread(limits.RegistrationsDomain)
+	user, domain := spread(limits.RegistrationsUser), spread(limits.RegistrationsDomain)
+	c.Limits = registration.Limits{UserEvery: user.Every, UserBurst: user.Burst, DomainEvery: domain.Every, DomainBurst: domain.Burst}
 	return c
 }
 
