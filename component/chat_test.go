@@ -36,7 +36,7 @@ func TestChatDialogue(t *testing.T) {
 		const (
 			drink = "Drink:\n1. black tea\n2. coffee\nSend the number."
 			pin   = "PIN?\nYour client or server may keep a copy of this chat; the command forms of your client leave none."
-			milk  = "Milk: yes or no?\nSend - for: yes. Send -- to leave it empty."
+			milk  = "Milk: yes or no?\nSend - for: yes"
 			size  = "Size?\nSend - for: small. Send -- to leave it empty."
 		)
 		for _, line := range []struct{ say, want string }{

@@ -54,7 +54,7 @@ func (f FormField) question() string {
 func (f FormField) hint() string {
 	current := f.shown()
 	switch {
-	case current != "" && f.Required:
+	case current != "" && (f.Required || f.Type == FieldBoolean || f.Type == FieldListSingle):
 		return "Send " + answerSkip + " for: " + current
 	case current != "":
 		return "Send " + answerSkip + " for: " + current + ". Send " + answerEmpty + " to leave it empty."

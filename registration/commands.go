@@ -108,12 +108,17 @@ func (s *Service) askSettings(t *attempt, problem string) *component.Step {
 			questions[i].Advanced = false
 		}
 	}
-	intro := "You are not registered with " + s.networkName(t.network) + " yet."
-	if !t.first {
-		intro = "You are registered with " + s.networkName(t.network) + "; here you can change the account."
+	name := s.networkName(t.network)
+	var intro []string
+	switch {
+	case problem != "": // said the first time
+	case t.first:
+		intro = []string{"You are not registered with " + name + " yet."}
+	default:
+		intro = []string{"You are registered with " + name + "; here you can change the account."}
 	}
 	step := &component.Step{
-		Form: component.NewForm("Account with "+s.networkName(t.network), []string{intro}, questions...),
+		Form: component.NewForm("Account with "+name, intro, questions...),
 		Note: problem,
 		Last: true,
 		Next: func(ctx context.Context, call *component.Call) (*component.Step, error) {

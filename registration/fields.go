@@ -48,7 +48,7 @@ func formFields(fields []bridges.Field, known *Account) []component.FormField {
 			q.Lines = true // a key has some; the driver knows what has none
 			if set {
 				q.Required = false
-				q.Desc = joinSentences(q.Desc, "One is stored; leave this blank to keep it.")
+				q.Desc = joinSentences(q.Desc, "One is known; leave this blank to keep it.")
 				secrets = append(secrets, component.Option{Label: f.Label, Value: f.Name})
 			}
 		case bridges.FieldLines:

@@ -1,0 +1,63 @@
+package registration
+
+import (
+	"fmt"
+	"testing"
+
+	"transportd/component"
+)
+
+func TestSubscriptions(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		const one = "one@" + gatewayJID
+		expect(t, "who is not registered may subscribe", short(r.presence("subscribe", gatewayJID)),
+			"subscribed from "+gatewayJID+"; subscribe from "+gatewayJID)
+		expect(t, "to a network too", short(r.presence("subscribe", one)), "subscribed from "+one+"; subscribe from "+one)
+		expect(t, "the sessions are told", r.sessions.since(),
+			"subscribed juliet@example.org "+gatewayJID+" true; subscribed juliet@example.org "+one+" true")
+		expect(t, "it is answered again", short(r.presence("subscribe", gatewayJID)),
+			"subscribed from "+gatewayJID+"; subscribe from "+gatewayJID)
+		expect(t, "once both ways", short(r.presence("subscribed", gatewayJID)), "")
+		expect(t, "nothing more is asked for", short(r.presence("subscribe", gatewayJID)), "subscribed from "+gatewayJID)
+		expect(t, "two are stored", subscriptions(r), "2")
+		r.sessions.since()
+
+		expect(t, "a probe", short(r.presence("probe", gatewayJID)), "")
+		expect(t, "is the sessions'", r.sessions.since(), "probed juliet@example.org "+gatewayJID)
+
+		expect(t, "taken back by the user", short(r.presence("unsubscribed", gatewayJID)), "")
+		expect(t, "unsubscribed", short(r.presence("unsubscribe", gatewayJID)), "unsubscribed from "+gatewayJID+"; unavailable from "+gatewayJID)
+		expect(t, "one is stored", subscriptions(r), "1")
+		expect(t, "nobody was logged out", r.sessions.since(), "subscribed juliet@example.org "+gatewayJID+" false")
+	})
+}
+
+// A tidied contact list destroys no credentials.
+func TestUnsubscribeLogsOut(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		r.register("one", "two")
+		r.presence("subscribe", gatewayJID)
+		r.presence("subscribe", "one@"+gatewayJID)
+		r.sessions.since()
+		said := short(r.presence("unsubscribe", "one@"+gatewayJID))
+		expect(t, "a network is removed", said, "unsubscribed from one@"+gatewayJID+"; unavailable from one@"+gatewayJID+
+			"; message: You removed one@"+gatewayJID+" from your contacts, so you were logged out. "+
+			"Your registration is kept: send “login” to me to log in again, or “unregister” to remove it.")
+		expect(t, "its link ends", r.sessions.since(), "subscribed juliet@example.org one@"+gatewayJID+` false; logout juliet@example.org "one": Logged out.`)
+		r.presence("unsubscribe", gatewayJID)
+		expect(t, "all links end", r.sessions.since(), "subscribed juliet@example.org "+gatewayJID+` false; logout juliet@example.org "": Logged out.`)
+		expect(t, "the accounts are kept", fmt.Sprint(len(r.accounts.accounts[component.JID{Local: "juliet", Domain: "example.org"}]), r.loggedIn()), "2 false")
+		expect(t, "again", short(r.presence("unsubscribe", gatewayJID)), "unsubscribed from "+gatewayJID+"; unavailable from "+gatewayJID)
+		expect(t, "is no second logout", r.sessions.since(), "subscribed juliet@example.org "+gatewayJID+" false")
+	})
+}
+
+func TestStrangersMayNotSubscribe(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		r.barred = true
+		expect(t, "subscribe", short(r.presence("subscribe", gatewayJID)), "unsubscribed from "+gatewayJID)
+		expect(t, "subscribed", short(r.presence("subscribed", gatewayJID)), "")
+		expect(t, "probe", short(r.presence("probe", gatewayJID)), "")
+		expect(t, "nothing is stored, nobody is told", subscriptions(r)+r.sessions.since(), "0")
+	})
+}
