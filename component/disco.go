@@ -178,10 +178,6 @@ func (d *Disco) answerInfo(kind AddressKind, req *Stanza) *Out {
 	return info.Reply(req)
 }
 
-// AnswerItems answers a disco#items request from the registry, for those who
-// answer it themselves for some nodes.
-func (d *Disco) AnswerItems(kind AddressKind, req *Stanza) *Out { return d.answerItems(kind, req) }
-
 func (d *Disco) answerItems(kind AddressKind, req *Stanza) *Out {
 	node := req.Payload().Attr("node")
 	source, ok := d.nodes[discoNode{kind, node}]

@@ -50,13 +50,7 @@ func (g *gateway) wire(db *store.DB) {
 	component.HandleDisco(services, serviceKinds...)
 	services.Disco.AddFeature(component.AddressHost, xep.NSMUC)
 	services.Disco.AddFeature(component.AddressNetwork, xep.NSPing) // whether the link is up, so the sessions answer
-	g.router.Handle(component.AddressNetwork, component.KindIQ, "get", xep.NSDiscoItems, "query", func(req *component.Stanza) {
-		if req.Payload().Attr("node") != "" {
-			reply(services.Disco.AnswerItems(component.AddressNetwork, req))
-			return
-		}
-		g.sessions.Deliver(req) // the network's rooms
-	})
+	services.Disco.HandleItems(component.AddressNetwork, g.sessions.Deliver) // the network's rooms
 	g.sessions.SetCaps(services.Disco.Info(component.AddressHost).Caps())
 
 	// Whatever the entries above do not name exactly is the sessions'.
