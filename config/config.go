@@ -85,11 +85,12 @@ type TLS struct {
 	ServerName string `mapstructure:"server_name"` // empty: the host of server
 }
 
-// Rates bound what users may begin, per bare JID and per domain of users. A join
-// counts whether or not it opens a connection.
+// Rates bound what users may begin, per bare JID and per domain of users.
 type Rates struct {
 	JoinsUser           Rate `mapstructure:"joins_user" reload:"live"`
 	JoinsDomain         Rate `mapstructure:"joins_domain" reload:"live"`
+	ConnectionsUser     Rate `mapstructure:"connections_user" reload:"live"`
+	ConnectionsDomain   Rate `mapstructure:"connections_domain" reload:"live"`
 	RegistrationsUser   Rate `mapstructure:"registrations_user"`
 	RegistrationsDomain Rate `mapstructure:"registrations_domain"`
 }
@@ -124,6 +125,8 @@ func DefaultGateway() Gateway {
 		Rates: Rates{
 			JoinsUser:           Rate{30, time.Minute},
 			JoinsDomain:         Rate{1200, time.Minute},
+			ConnectionsUser:     Rate{10, time.Minute},
+			ConnectionsDomain:   Rate{300, time.Minute},
 			RegistrationsUser:   Rate{20, 10 * time.Minute},
 			RegistrationsDomain: Rate{300, 10 * time.Minute},
 		},
