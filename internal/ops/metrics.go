@@ -37,7 +37,6 @@ type GatewayStats struct {
 	Sessions      uint64
 	Links         map[string]uint64 // by state: connecting, online, …
 	Rooms         uint64
-	InboxLength   uint64            // inputs waiting in all sessions
 	InboxRefusals uint64            // stanzas refused because a session's inbox was full
 	Restarts      uint64            // sessions restarted after a panic
 	LinesCut      uint64            // lines given up while the stream was down
@@ -104,7 +103,6 @@ var figures = []figure{
 	{desc("queue_bytes", "Bytes waiting to be written to the XMPP server."), gauge, func(s *GatewayStats) uint64 { return s.QueueBytes }},
 	{desc("sessions", "Users with a session."), gauge, func(s *GatewayStats) uint64 { return s.Sessions }},
 	{desc("rooms", "Rooms users are in, counted per user."), gauge, func(s *GatewayStats) uint64 { return s.Rooms }},
-	{desc("inbox_length", "Inputs waiting in the inboxes of sessions."), gauge, func(s *GatewayStats) uint64 { return s.InboxLength }},
 	{desc("inbox_refusals_total", "Stanzas refused because an inbox was full."), counter, func(s *GatewayStats) uint64 { return s.InboxRefusals }},
 	{desc("session_restarts_total", "Sessions restarted after a fault of the program."), counter, func(s *GatewayStats) uint64 { return s.Restarts }},
 	{desc("lines_cut_total", "Lines given up while the stream was down."), counter, func(s *GatewayStats) uint64 { return s.LinesCut }},
