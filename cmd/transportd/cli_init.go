@@ -47,7 +47,7 @@ type network struct{ Name, Host string }
 type initValues struct {
 	File, SecretFile, SecretName string
 	Name, Domain, Server, Secret string
-	ServerHost, ServerPort       string
+	ListenIP, ServerPort         string // where the XMPP server should listen
 	Allow, Admins                []string
 	Networks                     []network
 	Open                         bool
@@ -164,10 +164,22 @@ func (in *initFlags) values() (*initValues, error) {
 	}
 	v := &initValues{
 		File: file, SecretName: in.name + ".secret", Name: in.name, Domain: domain, Server: in.server, Secret: rand.Text(),
-		ServerHost: host, ServerPort: port, Allow: allow, Admins: in.admins, Networks: networks, Open: in.open, State: state,
+		ListenIP: listenIP(host), ServerPort: port, Allow: allow, Admins: in.admins, Networks: networks, Open: in.open, State: state,
 	}
 	v.SecretFile = filepath.Join(filepath.Dir(v.File), v.SecretName)
 	return v, nil
+}
+
+// listenIP is the address an XMPP server should listen on to be reached at host:
+// the loopback where that is meant, else the address, or all for a name.
+func listenIP(host string) string {
+	switch ip := net.ParseIP(host); {
+	case ip != nil:
+		return ip.String()
+	case config.IsLoopback(host):
+		return "127.0.0.1"
+	}
+	return "0.0.0.0"
 }
 
 func parseNetworks(args []string) ([]network, error) {
