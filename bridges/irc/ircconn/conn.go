@@ -249,9 +249,6 @@ func (c *Conn) next() (*Message, error) {
 			}
 			continue
 		}
-		if bytes.IndexByte(line, 0) >= 0 || bytes.IndexByte(line, '\r') >= 0 {
-			continue
-		}
 		if m, err := ParseMessage(Decode(line, c.opt.fallback)); err == nil {
 			return m, nil
 		}

@@ -294,12 +294,6 @@ func TestBadPingCookie(t *testing.T) {
 	s := irctest.Start(t, irctest.Config{})
 	s.Hook("USER", func(c *irctest.Client, m irctest.Msg) bool {
 		c.Send(":srv 513 alice :To connect, type /QUOTE PONG 4711")
-		c.Expect(t, "^PONG 4711$")
-		return false
-	})
-	// the hook holds the server's reader of this client: the answer must be read before it
-	s.Hook("USER", func(c *irctest.Client, m irctest.Msg) bool {
-		c.Send(":srv 513 alice :To connect, type /QUOTE PONG 4711")
 		return true
 	})
 	s.Hook("PONG", func(c *irctest.Client, m irctest.Msg) bool {

@@ -75,13 +75,16 @@ func ParseMessage(line string) (*Message, error) {
 	m := new(Message)
 	if strings.HasPrefix(line, "@") {
 		tags, rest, found := strings.Cut(line[1:], " ")
-		if !found {
+		if !found || strings.ContainsAny(tags, "\r\n\x00") {
 			return nil, ErrBadLine
 		}
 		m.Tags, line = Tags(tags), rest
 	}
+	if strings.HasPrefix(line, "@") { // ircmsg would read a second tag section
+		return nil, ErrBadLine
+	}
 	p, err := ircmsg.ParseLine(line)
-	if err != nil {
+	if err != nil || !validCommand(p.Command) {
 		return nil, ErrBadLine
 	}
 	m.Source, m.Command, m.Params = p.Source, p.Command, p.Params
