@@ -11,5 +11,5 @@ func describe(ev bridges.Event) string {
 	if f, ok := ev.(*bridges.Failed); ok {
 		return fmt.Sprintf("Failed ref=%d kind=%d %q uncertain=%t", f.Ref, f.Err.Kind, f.Err.Text, f.Err.Uncertain)
 	}
-	return fmt.Sprintf("%T%+v", ev, ev)
+	return cutBytes(fmt.Sprintf("%T%+v", ev, ev), 400)
 }

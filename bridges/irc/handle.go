@@ -202,6 +202,7 @@ func (n *network) onPong(l *line) {
 	case welcomeToken:
 		n.welcomed()
 	case wakeToken:
+		n.overdue()
 		n.recovery.woken(n)
 	}
 }

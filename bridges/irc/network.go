@@ -30,6 +30,7 @@ type network struct {
 	log     *slog.Logger
 	// checking: an account is tried, any nick will do. Set before Run.
 	checking bool
+	grace    time.Duration // lateGrace
 
 	mu      sync.Mutex
 	out     []bridges.Event
@@ -78,7 +79,7 @@ func newNetwork(a bridges.Account, r route, set settings, sink bridges.Sink, sts
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	n := &network{account: a, route: r, set: set, sink: sink, sts: sts, log: log}
+	n := &network{account: a, route: r, set: set, sink: sink, sts: sts, log: log, grace: lateGrace}
 	n.reset("")
 	return n
 }

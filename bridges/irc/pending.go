@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"transportd/bridges"
 	"transportd/bridges/irc/ircconn"
@@ -11,8 +12,10 @@ import (
 
 // pending is an action whose outcome the network has not shown yet. Each is
 // followed by a fence: when the server has handled it and shown neither
-// success nor a refusal, settle decides. So none waits longer than the server
-// takes to answer a PING, and keepalive ends a connection whose server does not.
+// success nor a refusal, settle decides by the state. Where that shows nothing
+// either, a late outcome gets lateGrace, because a bouncer answers the fence
+// before the network has seen the action. So none waits longer than the answer
+// to a PING and that, and keepalive ends a connection whose server is silent.
 type pending struct {
 	act   action
 	ref   bridges.Ref
@@ -22,9 +25,9 @@ type pending struct {
 	key   string // of a channel
 	last  uint64 // number of the last line
 	label string
-	again bool     // settle has asked once more
-	want  []change // modes that are to be seen
-	said  bool     // the server has answered it in lines of its own
+	names bool      // the member list has been asked for once more
+	until time.Time // settle has found no outcome and waits for a late one
+	want  []change  // modes that are to be seen
 }
 
 // change is one change of a channel's modes.
@@ -33,6 +36,9 @@ type change struct {
 	add  bool
 	arg  string // folded
 }
+
+// lateGrace is how long after its fence an action may still be answered.
+const lateGrace = 15 * time.Second
 
 // maxPending bounds the actions under way.
 const maxPending = 256
@@ -148,16 +154,36 @@ func (n *network) fail(p *pending, err *bridges.Error) {
 
 // confirmed: the server has handled every line up to a number.
 func (n *network) confirmed(last uint64) {
-	for _, p := range slices.Clone(n.pending) {
-		if p.last <= last && slices.Contains(n.pending, p) {
-			n.settle(p)
-		}
-	}
+	n.settleWhere(func(p *pending) bool { return p.last <= last && p.until.IsZero() })
 	for len(n.sends) > 0 && n.sends[0].last <= last {
 		s := n.sends[0]
 		n.sends = slices.Delete(n.sends, 0, 1)
 		n.taken(s)
 	}
+}
+
+// overdue decides the actions whose grace is over.
+func (n *network) overdue() {
+	now := time.Now()
+	n.settleWhere(func(p *pending) bool { return !p.until.IsZero() && !now.Before(p.until) })
+}
+
+func (n *network) settleWhere(due func(*pending) bool) {
+	for _, p := range slices.Clone(n.pending) {
+		if due(p) && slices.Contains(n.pending, p) {
+			n.settle(p)
+		}
+	}
+}
+
+// unanswered fails an action without an outcome, when its grace is over.
+func (n *network) unanswered(p *pending, kind bridges.ErrorKind, text string) {
+	if p.until.IsZero() {
+		p.until = time.Now().Add(n.grace)
+		n.wake(n.grace)
+		return
+	}
+	n.fail(p, bridges.NewError(kind, text))
 }
 
 // settle decides an action that the server has handled without a word.
@@ -190,7 +216,7 @@ func (n *network) settleJoin(p *pending) {
 	r := n.rooms[p.room]
 	switch {
 	case r == nil:
-		n.fail(p, bridges.NewError(bridges.Timeout, "The network did not answer."))
+		n.unanswered(p, bridges.Timeout, "The network did not answer.")
 	case r.entered: // the user was in already
 		r.ask = p
 		r.entered = false
@@ -214,8 +240,8 @@ func (n *network) settleEnter(p *pending) {
 // endNames deals with a member list that has not ended: it is asked for once
 // more, and what has come then must do.
 func (n *network) endNames(r *room, p *pending) {
-	if !p.again {
-		p.again = true
+	if !p.names {
+		p.names = true
 		if last, err := n.write(ircconn.Line{Command: "NAMES", Params: []string{r.name}, Fence: true}); err == nil {
 			p.last = last
 			return
@@ -227,7 +253,7 @@ func (n *network) endNames(r *room, p *pending) {
 
 func (n *network) settleLeave(p *pending) {
 	if r := n.rooms[p.room]; r != nil {
-		n.fail(p, bridges.NewError(bridges.Timeout, "The network did not answer."))
+		n.unanswered(p, bridges.Timeout, "The network did not answer.")
 		return
 	}
 	n.drop(p)
@@ -243,7 +269,7 @@ func (n *network) settleTopic(p *pending) {
 		n.drop(p)
 		n.emit(&bridges.SubjectChanged{Ref: p.ref, Room: r.id, Subject: bridges.Subject{Text: p.name, By: n.nick}})
 	default:
-		n.fail(p, bridges.NewError(bridges.Forbidden, "The network has not taken the subject as it was written."))
+		n.unanswered(p, bridges.Forbidden, "The network has not taken the subject as it was written.")
 	}
 }
 
@@ -256,11 +282,11 @@ func (r *room) subjectText() string {
 
 func (n *network) settleNick(p *pending) {
 	if n.nick != p.name {
-		if p.ref == 0 {
+		if p.ref == 0 && !p.until.IsZero() {
 			n.recovery.nickRefused(n, p, nil)
 			return
 		}
-		n.fail(p, bridges.NewError(bridges.Timeout, "The network did not change the nickname."))
+		n.unanswered(p, bridges.Timeout, "The network did not change the nickname.")
 		return
 	}
 	n.drop(p)
@@ -271,7 +297,7 @@ func (n *network) settleNick(p *pending) {
 
 func (n *network) settleKick(p *pending) {
 	if r := n.rooms[p.room]; r != nil && r.roster.find(p.user) != nil {
-		n.fail(p, bridges.NewError(bridges.Forbidden, "The network did not remove this person."))
+		n.unanswered(p, bridges.Forbidden, "The network did not remove this person.")
 		return
 	}
 	n.done(p, "")
@@ -281,7 +307,7 @@ func (n *network) settleMode(p *pending) {
 	r := n.rooms[p.room]
 	for _, c := range p.want {
 		if r == nil || !n.holds(r, c) {
-			n.fail(p, bridges.NewError(bridges.Forbidden, "The network did not make the change."))
+			n.unanswered(p, bridges.Forbidden, "The network did not make the change.")
 			return
 		}
 	}
