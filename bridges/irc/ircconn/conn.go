@@ -158,8 +158,8 @@ func closeSocket(sock net.Conn) {
 	_ = sock.Close() // nothing is left to be done with it
 }
 
-// Read returns the next message, in the order of the network, the first being
-// 001 and the notices before it. Strings are valid UTF-8.
+// Read returns the next message, in the order of the network, beginning with
+// the notices and login numerics before 001. Strings are valid UTF-8.
 //
 // It blocks, and ends with ctx (ctx.Err()), with Close (ErrClosed), or when the
 // connection is over (*Failure); the connection is closed then and every

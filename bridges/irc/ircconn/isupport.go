@@ -125,6 +125,9 @@ const (
 // noSupport is the state before any 005.
 var noSupport = newISupport(nil, "")
 
+// DefaultISupport is what holds of a server that has announced nothing (yet).
+func DefaultISupport() *ISupport { return noSupport }
+
 // Raw returns a token's value as announced, with escapes resolved.
 func (s *ISupport) Raw(name string) (value string, ok bool) {
 	for _, t := range s.tokens {

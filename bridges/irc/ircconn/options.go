@@ -130,7 +130,8 @@ type Options struct {
 
 	// OnProgress gets sentences for the user: "Connecting to …".
 	OnProgress func(text string)
-	// Go starts the short-lived goroutine that writes queued lines; nil: go f().
+	// Go starts the short-lived goroutine that writes queued lines. It must not
+	// block, and must run f in any case: Close waits for it. nil: go f().
 	Go  func(f func())
 	Log *slog.Logger // nil: silent. Never gets bodies or secrets.
 }

@@ -20,7 +20,7 @@ type registration struct {
 
 const (
 	maxNicks = 20 // refused nicks after which we give up
-	maxEarly = 32 // messages before 001 kept for Read
+	maxEarly = 32 // notices before 001 kept for Read
 )
 
 // saslTimeout is for a login: services may be away. A variable for tests.
@@ -52,7 +52,7 @@ func (c *Conn) register(ctx context.Context, o *Options) error {
 		if err := r.handle(c, m); err != nil {
 			return c.over(err)
 		}
-		if deliver && m.Command != "CAP" && (len(c.early) < maxEarly || c.welcome != "") {
+		if deliver && (c.welcome != "" || len(c.early) < maxEarly && keepsEarly(m)) {
 			c.early = append(c.early, m)
 		}
 	}
@@ -62,6 +62,13 @@ func (c *Conn) register(ctx context.Context, o *Options) error {
 		return c.over(err)
 	}
 	return nil
+}
+
+// keepsEarly chooses what Read returns of the time before 001. Refused nicks and
+// the like are dealt with, and nobody's errors afterwards.
+func keepsEarly(m *Message) bool {
+	_, login := saslNumerics[m.Command]
+	return login || m.Command == "NOTICE"
 }
 
 // introduce sends what opens every connection.

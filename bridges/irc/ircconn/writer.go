@@ -334,17 +334,18 @@ func (c *Conn) halted() bool { return c.dead || c.broken != nil }
 // writeFailed ends writing. Reading goes on for a moment: the server's reason
 // may have arrived and not been read yet.
 func (c *Conn) writeFailed(err error) {
-	f := &Failure{Reason: Closed, Registered: c.welcome != "", Err: err}
-	host := c.info.Endpoint.Host
+	f := &Failure{Reason: Closed, Text: "The connection to " + c.info.Endpoint.Host + " was lost.", Err: err}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		f.Reason, f.Text = Timeout, host+" does not take any more data."
+		f.Reason, f.Text = Timeout, c.info.Endpoint.Host+" does not take any more data."
+	}
+	c.mu.Lock()
+	f.Registered = c.welcome != ""
+	c.broken = f
+	c.out.draining = false
+	c.mu.Unlock()
+	if f.Reason == Timeout {
 		c.end(f)
 		return
 	}
-	f.Text = "The connection to " + host + " was lost."
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.broken = f
-	c.out.draining = false
 	_ = c.sock.SetReadDeadline(time.Now().Add(goodbyeWait)) // fails only when it is closed
 }
