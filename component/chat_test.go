@@ -125,6 +125,32 @@ func TestChatLoopGuard(t *testing.T) {
 	})
 }
 
+// Strangers who write nonsense take nobody's place, and are not kept for ever.
+func TestChatStraysAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := commandRig(t, CommandsConfig{Total: 10}, order())
+		answers := 0
+		for i := range 30 {
+			if r.saying(fmt.Sprintf(`<message from='u%d@example.net/x' to='irc.example.org'><body>spam</body></message>`, i)) != "" {
+				answers++
+			}
+		}
+		if answers != 10 {
+			t.Errorf("answered %d strangers, want 10", answers)
+		}
+		if got := r.say("order tea"); !strings.Contains(got, "PIN?") {
+			t.Errorf("no place for a command: %q", got)
+		}
+		time.Sleep(2 * time.Hour)
+		r.commands.mu.Lock()
+		kept := len(r.commands.strays) + len(r.commands.chats)
+		r.commands.mu.Unlock()
+		if kept != 0 {
+			t.Errorf("%d chats are kept for ever", kept)
+		}
+	})
+}
+
 func TestChatOddInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := commandRig(t, CommandsConfig{}, order())

@@ -123,15 +123,21 @@ type Commands struct {
 	cfg      CommandsConfig
 	commands []*Command
 
-	mu    sync.Mutex // guards the two maps and what hangs off them
-	adhoc map[string]*dialogue
-	chats map[chatKey]*chat
+	mu     sync.Mutex // guards the maps and what hangs off them
+	adhoc  map[string]*dialogue
+	chats  map[chatKey]*chat
+	strays map[chatKey]*strays
 }
 
 // NewCommands makes a command service.
 func NewCommands(cfg CommandsConfig) *Commands {
 	cfg.setDefaults()
-	return &Commands{cfg: cfg, adhoc: make(map[string]*dialogue), chats: make(map[chatKey]*chat)}
+	return &Commands{
+		cfg:    cfg,
+		adhoc:  make(map[string]*dialogue),
+		chats:  make(map[chatKey]*chat),
+		strays: make(map[chatKey]*strays),
+	}
 }
 
 // Add adds commands. It is called before the stream runs. Commands keep the

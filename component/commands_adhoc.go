@@ -329,6 +329,11 @@ func (c *Commands) expire(now time.Time) {
 			delete(c.chats, key)
 		}
 	}
+	for key, n := range c.strays {
+		if !now.Before(n.expires) {
+			delete(c.strays, key)
+		}
+	}
 }
 
 func commandError(req *Stanza, condition, app, text string) *Out {

@@ -19,12 +19,8 @@ const (
 // chatKey names a chat: a user's bare JID and the address that is talked to.
 type chatKey struct{ user, to JID }
 
-// chat is what the gateway remembers of a chat with a user, guarded by
-// Commands.mu. Between commands it only counts strays.
+// chat is a command under way in a chat, guarded by Commands.mu.
 type chat struct {
-	strays  int // lines in a row that were not understood
-	expires time.Time
-
 	cmd     *Command
 	step    *Step             // whose form is being asked for
 	asking  []FormField       // the fields of it that become questions
@@ -32,6 +28,13 @@ type chat struct {
 	answer  *Form             // what was answered so far
 	typed   map[string]string // what was typed behind the verb, by field
 	running *job              // nil while the user is asked
+	expires time.Time
+}
+
+// strays counts the lines in a row that were not understood.
+type strays struct {
+	count   int
+	expires time.Time
 }
 
 // HandleChat serves commands in the chat with addresses of the given kinds.
@@ -49,7 +52,7 @@ func HandleChat(s Services, c *Commands, kinds ...AddressKind) {
 // Programs are kept from talking to each other for ever: nothing is said to
 // errors, to messages without a body, to delayed ones, to senders that are no
 // accounts, and, after a number of lines that were not understood, to anything
-// that is no command until the user's dialogue expires.
+// that is no command, for as long as a dialogue is kept.
 func (c *Commands) HandleMessage(kind AddressKind, m *Stanza) {
 	body, ok := m.Body()
 	body = strings.TrimSpace(body)
@@ -89,27 +92,29 @@ func (c *Commands) hear(kind AddressKind, m *Stanza, body string) string {
 		delete(c.chats, key)
 		t = nil
 	}
-	inDialogue := t != nil && t.cmd != nil
+	const sealed = "The gateway cannot read encrypted messages. Please switch encryption off for this chat."
+	encrypted := m.Child("urn:xmpp:eme:0", "encryption") != nil
 	switch {
+	case t == nil && encrypted:
+		return c.stray(key, sealed)
+	case t == nil && strings.EqualFold(body, wordCancel):
+		return c.stray(key, "There is nothing to cancel.")
+	case t == nil:
+		return c.spoken(kind, key, m, body)
+	case encrypted:
+		return sealed
 	case strings.EqualFold(body, wordCancel):
-		if !inDialogue {
-			return c.stray(key, "There is nothing to cancel.")
-		}
 		if t.running != nil {
 			t.running.cancel()
 		}
 		delete(c.chats, key)
 		return "Cancelled."
-	case m.Child("urn:xmpp:eme:0", "encryption") != nil:
-		return c.stray(key, "The gateway cannot read encrypted messages. Please switch encryption off for this chat.")
-	case inDialogue && t.running != nil:
+	case t.running != nil:
 		return "Still working on it. Send “cancel” to give it up."
-	case inDialogue && m.Child("urn:xmpp:message-correct:0", "replace") != nil:
+	case m.Child("urn:xmpp:message-correct:0", "replace") != nil:
 		return "A question that was answered cannot be answered anew. Send “cancel” to begin again.\n\n" + t.question()
-	case inDialogue:
-		return c.answered(key, t, m, body)
 	}
-	return c.spoken(kind, key, m, body)
+	return c.answered(key, t, m, body)
 }
 
 // spoken takes a line outside of a dialogue.
@@ -118,14 +123,14 @@ func (c *Commands) spoken(kind AddressKind, key chatKey, m *Stanza, body string)
 	verb = strings.ToLower(strings.TrimPrefix(verb, "/"))
 	list := c.verbs(kind, m.From)
 	if verb == wordHelp || verb == "?" {
-		delete(c.chats, key)
+		delete(c.strays, key)
 		return c.help(list, strings.ToLower(rest))
 	}
 	i := slices.IndexFunc(list, func(cmd *Command) bool { return cmd.Verb == verb })
 	if i < 0 {
 		return c.stray(key, "This is not a command. Send “help” to see what there is.")
 	}
-	delete(c.chats, key)
+	delete(c.strays, key)
 	if len(c.adhoc)+len(c.chats) >= c.cfg.Total {
 		c.expire(time.Now())
 		if len(c.adhoc)+len(c.chats) >= c.cfg.Total {
@@ -142,17 +147,21 @@ func (c *Commands) spoken(kind AddressKind, key chatKey, m *Stanza, body string)
 
 // stray answers a line that was not understood, unless there were too many.
 func (c *Commands) stray(key chatKey, text string) string {
-	t := c.chats[key]
-	if t == nil {
-		if len(c.adhoc)+len(c.chats) >= c.cfg.Total {
-			return ""
+	now := time.Now()
+	n := c.strays[key]
+	if n == nil || !now.Before(n.expires) {
+		if len(c.strays) >= c.cfg.Total {
+			c.expire(now)
+			if len(c.strays) >= c.cfg.Total {
+				return "" // who cannot be counted is not answered
+			}
 		}
-		t = &chat{}
-		c.chats[key] = t
+		n = new(strays)
+		c.strays[key] = n
 	}
-	t.strays++
-	t.expires = time.Now().Add(c.cfg.Expiry)
-	if t.cmd == nil && t.strays > c.cfg.Strays {
+	n.count++
+	n.expires = now.Add(c.cfg.Expiry)
+	if n.count > c.cfg.Strays {
 		return ""
 	}
 	return text

@@ -65,7 +65,11 @@ func (s *Service) save(ctx context.Context, user component.JID, a *Account, firs
 			return err
 		}
 	}
-	return s.cfg.Sessions.Reload(ctx, user, a.Network)
+	if err := s.cfg.Sessions.Reload(ctx, user, a.Network); err != nil {
+		// It is saved all the same, and the next session begins with it.
+		s.log.Warn("session does not know of an account yet", "user", user.String(), "network", string(a.Network), "err", err)
+	}
+	return nil
 }
 
 // goodbye is what networks and rooms are told of an account that is removed.

@@ -128,8 +128,10 @@ func (s *Service) instructions(t *subject) string {
 		for _, a := range t.accounts {
 			names = append(names, s.networkName(a.Network))
 		}
-		text = "You are registered with " + strings.Join(names, ", ") +
-			". Name one of them to change it, or another to register with that too. A blank password keeps the one that is stored."
+		text = "You are registered with " + strings.Join(names, ", ") + ". Name another network to register with that too."
+		if t.stored != nil {
+			text += " Here you can also change the account; a blank password keeps the one that is stored."
+		}
 	default:
 		text = "Register with a network of " + s.cfg.Name + "."
 	}
@@ -260,11 +262,13 @@ func (s *Service) registerByIQ(ctx context.Context, req *component.Stanza, t *su
 		return err
 	}
 	s.send(ctx, component.Result(req))
-	return s.welcome(ctx, req.From, req.To)
+	s.welcome(ctx, req.From, req.To)
+	return nil
 }
 
-// settle takes the network that was filled in. A blank one stands for the only
-// account.
+// settle takes the network that was filled in at the domain. A blank one stands
+// for the only account. One of several accounts is changed elsewhere: the form
+// of the domain did not show it, so its answers are not about it.
 func (s *Service) settle(t *subject, name string) error {
 	name = strings.TrimSpace(name)
 	if name == "" && t.stored != nil {
@@ -277,7 +281,12 @@ func (s *Service) settle(t *subject, name string) error {
 	if err != nil {
 		return notAcceptable(s.words(err))
 	}
-	t.network, t.fields, t.stored = network, s.driver.Fields(network), t.account(network)
+	known := t.account(network)
+	if known != nil && known != t.stored {
+		return notAcceptable("You are registered with " + s.networkName(network) + " already. To change that account, use " +
+			s.address(network).String() + ", or write “register " + string(network) + "” to " + s.cfg.Domain.Domain + ".")
+	}
+	t.network, t.fields, t.stored = network, s.driver.Fields(network), known
 	return nil
 }
 

@@ -97,15 +97,24 @@ func TestInBandAtTheDomain(t *testing.T) {
 			"error modify not-acceptable: There is no network of that name.")
 		expect(t, "a person is no network", short(r.iq("set", gatewayJID, form("network", "a%one", "nick", "julie"))),
 			"error modify not-acceptable: This is not the name of a network.")
-		for _, network := range []string{"two", "one"} {
+		for i, network := range []string{"two", "one"} {
+			if i == 1 {
+				only, _ := xep.ParseRegister(r.iq("get", gatewayJID, "")[0].Payload())
+				expect(t, "the only account is shown", only.Form.Value("network")+" "+only.Form.Value("nick"), "two julie")
+				expect(t, "without its name", short(r.iq("set", gatewayJID, form("network", "", "nick", "j")))[:6], "result")
+				expect(t, "it is changed", r.stored(), "two map[nick:j password:secret right tls:true]")
+				expect(t, "with its name too", short(r.iq("set", gatewayJID, form("network", "two", "nick", "julie", "password", "")))[:6], "result")
+			}
 			got := r.iq("set", gatewayJID, form("network", network, "nick", "julie", "password", "right"))
 			if got[0].IsError() {
 				t.Errorf("registering with %s: %s", network, short(got))
 			}
 		}
 		expect(t, "what is stored", r.stored(), "one map[nick:julie password:secret right tls:true]; two map[nick:julie password:secret right tls:true]")
-		expect(t, "which one shall be changed", short(r.iq("set", gatewayJID, form("nick", "jule")))[:55], "error modify not-acceptable: The network is missing. Na")
-		expect(t, "one is changed", short(r.iq("set", gatewayJID, form("network", "one", "nick", "jule", "password", "")))[:6], "result")
+		expect(t, "which one is meant is not guessed", short(r.iq("set", gatewayJID, form("nick", "jule")))[:55], "error modify not-acceptable: The network is missing. Na")
+		expect(t, "what the form did not show is not changed", short(r.iq("set", gatewayJID, form("network", "one", "nick", "jule", "password", ""))),
+			"error modify not-acceptable: You are registered with First Net already. To change that account, use one@"+gatewayJID+", or write “register one” to "+gatewayJID+".")
+		expect(t, "it is changed where it is", short(r.iq("set", "one@"+gatewayJID, form("nick", "jule", "password", "")))[:6], "result")
 
 		r.presence("subscribe", "one@"+gatewayJID)
 		r.presence("subscribe", "two@"+gatewayJID)

@@ -25,6 +25,10 @@ func (s *Service) handlePresence(services component.Services, kind component.Add
 		"unsubscribed": s.unsubscribed,
 	} {
 		services.Router.Handle(kind, component.KindPresence, typ, "", "", func(p *component.Stanza) {
+			if typ == "subscribe" && !s.cfg.Allowed(p.From.Bare()) {
+				s.cfg.Reply(component.NewPresence(p.To.Bare(), p.From.Bare(), "unsubscribed", ""))
+				return
+			}
 			s.queuePresence(p, handle)
 		})
 	}
@@ -69,10 +73,6 @@ func (s *Service) subscription(ctx context.Context, user, address component.JID)
 // theirs in turn.
 func (s *Service) subscribe(ctx context.Context, p *component.Stanza) error {
 	user, address := p.From.Bare(), p.To.Bare()
-	if !s.cfg.Allowed(user) {
-		s.send(ctx, component.NewPresence(address, user, "unsubscribed", ""))
-		return nil
-	}
 	sub, err := s.subscription(ctx, user, address)
 	if err != nil {
 		return err
@@ -179,15 +179,15 @@ func (s *Service) unsubscribed(ctx context.Context, p *component.Stanza) error {
 
 // welcome asks a user who has just registered for their presence, at the address
 // they registered with. A subscription that is there is not asked for again.
-func (s *Service) welcome(ctx context.Context, user, address component.JID) error {
+func (s *Service) welcome(ctx context.Context, user, address component.JID) {
 	sub, err := s.subscription(ctx, user, address)
 	if err != nil {
-		return err
+		s.log.Error("subscription not read", "user", user.Bare().String(), "err", err)
+		return
 	}
 	if !sub.Receives {
 		s.ask(ctx, user.Bare(), address.Bare())
 	}
-	return nil
 }
 
 // depart ends all that a user sees of addresses (XEP-0100 section 4.3).
