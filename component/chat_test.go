@@ -1,6 +1,7 @@
 package component
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -178,6 +179,19 @@ func TestChatOddInput(t *testing.T) {
 	})
 }
 
+func TestChatRightsTakenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		allowed := true
+		c := order()
+		c.Allowed = func(JID) bool { return allowed }
+		r := commandRig(t, CommandsConfig{}, c)
+		r.say("order tea")
+		allowed = false
+		expect(t, "the answer to the open question", r.say("1234"), "You may not use this command any more.")
+		expect(t, "what was begun is over", r.say("1234"), "This is not a command. Send “help” to see what there is.")
+	})
+}
+
 func TestChatWhileWorking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
@@ -232,4 +246,39 @@ func TestFieldAnswers(t *testing.T) {
 			expect(t, c.body, got, c.want)
 		})
 	}
+}
+
+// Results are shown in words: fields by their labels, a row of a table a line.
+func TestChatShowsResults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		result := func(verb string, step *Step, err error) Command {
+			return Command{Verb: verb, Targets: host, Run: func(context.Context, *Call) (*Step, error) { return step, err }}
+		}
+		form := &Form{
+			Type: FormResult, Instructions: []string{"All there is:"},
+			Fields: []FormField{
+				TypeField("urn:hidden"),
+				{Var: "tls", Type: FieldBoolean, Label: "TLS", Values: []string{"1"}},
+				{Var: "empty", Label: "Empty"},
+				{Var: "net", Type: FieldListSingle, Values: []string{"a"}, Options: []Option{{"First", "a"}}},
+				{Type: FieldTextPrivate, Label: "Secret", Values: []string{"hunter2"}},
+				{Type: FieldFixed, Values: []string{"A line."}},
+			},
+			Items: [][]FormField{{{Var: "jid", Values: []string{"a@b"}}, {Var: "n", Values: []string{"1", "2"}}}, {{Var: "jid", Values: []string{"c@d"}}}},
+		}
+		r := commandRig(t, CommandsConfig{},
+			result("list", &Step{Form: form, Note: "Two of them."}, nil),
+			result("empty", &Step{}, nil),
+			result("wait", nil, NewStanzaError("wait", "resource-constraint", "")),
+			result("refuse", nil, NewStanzaError("cancel", "conflict", "")),
+		)
+		for verb, want := range map[string]string{
+			"list":   "Two of them.\n\nAll there is:\n\nTLS: yes\nnet: First\nA line.\n• a@b · 1, 2\n• c@d",
+			"empty":  "Done.",
+			"wait":   "This is not possible at the moment. Please try again later.",
+			"refuse": "This was refused.",
+		} {
+			expect(t, verb, r.say(verb), want)
+		}
+	})
 }

@@ -58,7 +58,7 @@ func (c *Commands) Items(kind AddressKind, req *Stanza) []Item {
 		if cmd.Node == "" {
 			continue
 		}
-		items = append(items, Item{JID: req.To, Node: cmd.Node, Name: cmd.Name})
+		items = append(items, Item{JID: req.To.Bare(), Node: cmd.Node, Name: cmd.Name})
 	}
 	return items
 }

@@ -333,6 +333,10 @@ func (t *chat) give(f FormField, values []string) {
 
 // answered takes a line in a dialogue.
 func (c *Commands) answered(key chatKey, t *chat, m *Stanza, body string) string {
+	if !t.cmd.allows(key.user) {
+		delete(c.chats, key)
+		return "You may not use this command any more."
+	}
 	t.expires = time.Now().Add(c.cfg.Expiry)
 	f := t.asking[t.at]
 	values, skipped, problem := f.reply(body)

@@ -330,3 +330,55 @@ func TestCommandsInDisco(t *testing.T) {
 		expect(t, "the list itself", info.Child("", "identity").Attr("type"), "command-list")
 	})
 }
+
+func TestCommandsWhenBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		workers := NewWorkers(1, 1, nil) // nobody runs them
+		r.commands = NewCommands(CommandsConfig{Reply: r.keep, Workers: workers})
+		r.commands.Add(order())
+		HandleCommands(r.services, r.commands, AddressHost)
+		HandleChat(r.services, r.commands, AddressHost)
+		begin := func() []*Stanza {
+			return r.route(`<iq type='set' id='c1' from='` + juliet + `' to='irc.example.org'><command xmlns='` + NSCommands + `' node='order'/></iq>`)
+		}
+		if all := begin(); len(all) != 0 {
+			t.Fatalf("answered by nobody: %v", all)
+		}
+		expect(t, "a second command", outline(r.one(begin())), "wait resource-constraint")
+		expect(t, "in the chat", r.say("order"), "The gateway is busy. Please try again in a while.")
+		r.commands.mu.Lock()
+		defer r.commands.mu.Unlock()
+		if len(r.commands.adhoc) != 1 || len(r.commands.chats) != 0 {
+			t.Errorf("%d dialogues and %d chats are kept, want the first", len(r.commands.adhoc), len(r.commands.chats))
+		}
+	})
+}
+
+// What is under way when the program ends is answered, and ends with it.
+func TestCommandsAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		workers := NewWorkers(1, 8, nil)
+		r.commands = NewCommands(CommandsConfig{
+			Reply: r.keep, Workers: workers,
+			Send: func(_ context.Context, o *Out) error { r.keep(o); return nil },
+		})
+		r.commands.Add(slow(nil))
+		HandleCommands(r.services, r.commands, AddressHost)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { _ = workers.Run(ctx); close(ended) }()
+		id := session(r.command(juliet, "node='slow'", ""))
+		r.route(`<iq type='set' id='work' from='` + juliet + `' to='irc.example.org'><command xmlns='` + NSCommands + `' node='slow'` + id + `/></iq>`)
+		r.route(`<iq type='set' id='waits' from='` + juliet + `' to='irc.example.org'><command xmlns='` + NSCommands + `' node='slow'/></iq>`)
+		synctest.Wait()
+		cancel()
+		<-ended
+		answers := map[string]string{}
+		for _, s := range r.sent() {
+			answers[s.ID] = outline(s)
+		}
+		expect(t, "the answers", fmt.Sprint(answers), "map[waits:executing [next: next] work:wait remote-server-timeout]")
+	})
+}

@@ -1,8 +1,11 @@
 package registration
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"transportd/component"
 )
@@ -59,5 +62,31 @@ func TestStrangersMayNotSubscribe(t *testing.T) {
 		expect(t, "subscribed", short(r.presence("subscribed", gatewayJID)), "")
 		expect(t, "probe", short(r.presence("probe", gatewayJID)), "")
 		expect(t, "nothing is stored, nobody is told", subscriptions(r)+r.sessions.since(), "0")
+	})
+}
+
+// A user who asks for too much at once is told so; nothing is dropped in silence.
+func TestRegistrationWhenBusy(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		r.driver.delay = time.Hour
+		for range 8 {
+			r.iq("set", "one@"+gatewayJID, `<nick>julie</nick>`)
+		}
+		busy := "error wait resource-constraint: The gateway is busy. Please try again in a while."
+		expect(t, "a query", short(r.iq("get", "one@"+gatewayJID, "")), busy)
+		expect(t, "a presence", short(r.presence("subscribe", gatewayJID)), busy)
+	})
+}
+
+// The store's faults are told without its words.
+func TestSubscriptionFaults(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		r.register("one")
+		r.presence("subscribe", gatewayJID)
+		r.accounts.fail = errors.New("disk hunter2")
+		got := short(r.presence("unsubscribe", gatewayJID))
+		if !strings.HasSuffix(got, "; error wait internal-server-error: Something went wrong.") {
+			t.Errorf("got %s", got)
+		}
 	})
 }
