@@ -40,6 +40,7 @@ type ircHooks struct {
 
 type ircChannel struct {
 	name    string
+	mu      sync.Mutex                 // held while somebody comes or goes
 	members atomic.Pointer[[]*ircConn] // copied on write
 	extra   int
 }
@@ -264,22 +265,25 @@ func (d *ircd) channelNamed(name string) *ircChannel {
 	return ch
 }
 
-// join adds the client and tells the members, itself included.
+// join adds the client and tells the members, itself first. As on a server with one thread, nothing of the channel comes
+// between the client's own JOIN and the end of its list of names.
 func (d *ircd) join(c *ircConn, ch *ircChannel) {
-	d.mu.Lock()
+	line := fmt.Appendf(nil, ":%s JOIN %s\r\n", c.prefix(), ch.name)
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
 	old := *ch.members.Load()
 	now := append(old[:len(old):len(old)], c)
-	ch.members.Store(&now)
-	d.mu.Unlock()
 	c.channels[ch.name], c.channel = ch, ch
-	c.broadcast(ch, fmt.Appendf(nil, ":%s JOIN %s\r\n", c.prefix(), ch.name), nil)
-	c.out.add(fmt.Appendf(nil, ":%s JOIN %s\r\n", c.prefix(), ch.name))
+	c.out.add(line)
 	c.names(ch, now)
+	ch.members.Store(&now)
+	c.broadcast(ch, line, nil)
 }
 
 // leave takes the client out and tells the others.
 func (d *ircd) leave(c *ircConn, ch *ircChannel, line string) {
-	d.mu.Lock()
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
 	var now []*ircConn
 	for _, m := range *ch.members.Load() {
 		if m != c {
@@ -287,7 +291,6 @@ func (d *ircd) leave(c *ircConn, ch *ircChannel, line string) {
 		}
 	}
 	ch.members.Store(&now)
-	d.mu.Unlock()
 	c.broadcast(ch, []byte(line), nil)
 }
 
@@ -304,9 +307,7 @@ func (c *ircConn) broadcast(ch *ircChannel, head, text []byte) {
 			}
 			return b
 		})
-		if c.dirty = append(c.dirty, m); len(c.dirty) >= 1024 {
-			_ = c.flushAll()
-		}
+		c.dirty = append(c.dirty, m)
 	}
 }
 

@@ -311,6 +311,11 @@ func (r *relay) line(o []byte, u *relayUser, b []byte) []byte {
 // otherLine answers PING and shows who is in the channel: one presence a name, the user's own at the end of the list.
 func (r *relay) otherLine(o []byte, u *relayUser, b []byte) []byte {
 	switch {
+	case bytes.Contains(b, []byte(" JOIN ")):
+		nick, _, _ := bytes.Cut(b[1:], []byte("!"))
+		if string(nick) != u.nick {
+			o = fmt.Appendf(o, "<presence from='%s/%s' to='%s'/>", u.room, nick, u.full)
+		}
 	case bytes.HasPrefix(b, []byte("PING ")):
 		u.out.add(fmt.Appendf(nil, "PONG %s\r\n", b[len("PING "):]))
 	case bytes.Contains(b, []byte(" 353 ")):

@@ -22,18 +22,19 @@ const (
 // rig is one gateway under test between its XMPP server and its IRC server. One goroutine of the load program drives it; the
 // servers' goroutines report what arrives.
 type rig struct {
-	sub    subject
-	dir    string
-	x      *xmppServer
-	d      *ircd
-	p      *process
-	led    ledger
-	shared bool
-	wake   chan struct{} // something arrived
-	down   chan struct{} // the stream or a needed IRC connection ended
-	downed sync.Once
-	ending atomic.Bool
-	stall  time.Duration // without any progress for so long, what is missing counts as lost
+	sub      subject
+	dir      string
+	x        *xmppServer
+	d        *ircd
+	p        *process
+	led      ledger
+	shared   bool
+	wake     chan struct{} // something arrived
+	progress atomic.Uint64 // messages and presences that arrived
+	down     chan struct{} // the stream or a needed IRC connection ended
+	downed   sync.Once
+	ending   atomic.Bool
+	stall    time.Duration // without any progress for so long, what is missing counts as lost
 
 	users      []*user       // [0] is nil; fixed from the start
 	mu         sync.Mutex    // guards what the XMPP reader keeps: the tracks and all below
@@ -57,6 +58,7 @@ type user struct {
 	// What the user has been sent, by sender: guarded by rig.mu.
 	fromBob, fromSelf track
 	fromOthers        []track // by user number, shared room only
+	present           []bool  // whose presence has been shown, by user number, shared room only
 	// What the ircd was told in the user's name: guarded by ircMu.
 	ircMu sync.Mutex
 	lines track
@@ -167,7 +169,7 @@ func (r *rig) addUsers(who crew) {
 	}
 	if r.shared {
 		for _, u := range r.users[1:] {
-			u.fromOthers = make([]track, len(r.users))
+			u.fromOthers, u.present = make([]track, len(r.users)), make([]bool, len(r.users))
 		}
 	}
 }
@@ -208,6 +210,7 @@ func (r *rig) ircSaid(c *ircConn, target, text []byte) {
 			r.mu.Unlock()
 		}
 		u.said.Add(1)
+		r.progress.Add(1)
 	}
 }
 
@@ -227,6 +230,7 @@ func (r *rig) hear(s stanza) {
 	}
 	u := r.users[n]
 	if s.kind == 'p' {
+		r.progress.Add(1)
 		r.presence(u, s)
 		return
 	}
@@ -287,6 +291,7 @@ func (r *rig) count(u *user, b body) {
 		r.lat.add(kind, b.stamp)
 	}
 	r.stanzas.Add(1)
+	r.progress.Add(1)
 	if b.sender != 0 {
 		r.usersHeard.Add(1)
 	}
@@ -307,9 +312,13 @@ func (r *rig) presence(u *user, s stanza) {
 		r.connectionLost(fmt.Sprintf("left a room: %.300q", s.all))
 	default:
 		self := s.has("code='110'") || s.has(`code="110"`)
+		nick := attr(s.head, " from=")[len(u.room)+1:]
 		r.mu.Lock()
 		if r.crowd != nil {
-			r.crowd.see(attr(s.head, " from=")[len(u.room)+1:], self)
+			r.crowd.see(nick, self)
+		}
+		if n := userNumber(nick); n < len(u.present) {
+			u.present[n] = true
 		}
 		r.mu.Unlock()
 		if self {

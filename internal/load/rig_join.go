@@ -11,7 +11,8 @@ import (
 // joinWindow is how many users are on their way in at the same time.
 const joinWindow = 50
 
-// joinAll lets all users join their rooms and returns when the last has its self-presence.
+// joinAll lets all users join their rooms and returns when the last has its self-presence and, in a
+// shared room, everybody's.
 func (r *rig) joinAll(ctx context.Context) (time.Duration, error) {
 	if err := r.sub.prepare(ctx, r); err != nil {
 		return 0, err
@@ -26,10 +27,46 @@ func (r *rig) joinAll(ctx context.Context) (time.Duration, error) {
 		users = users[in:]
 		return len(users) == 0
 	}, func() error { return r.sendJoins() })
+	if err == nil {
+		err = r.await(ctx, r.allPresent, nil)
+	}
+	if errors.Is(err, errStalled) {
+		r.reportAbsent()
+	}
 	if err != nil {
-		return 0, fmt.Errorf("joining: %w", err)
+		return 0, errors.Join(fmt.Errorf("joining: %w", err), r.led.err())
 	}
 	return time.Since(start), nil
+}
+
+// allPresent says whether everybody in a shared room has been shown to everybody.
+func (r *rig) allPresent() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, u := range r.users[1:] {
+		for n, shown := range u.present {
+			if n > 0 && !shown {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// reportAbsent counts the presences that never came.
+func (r *rig) reportAbsent() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, u := range r.users[1:] {
+		if !u.joined.Load() {
+			r.led.report(faultLost, 1, "the self-presence of user %d", u.number)
+		}
+		for n, shown := range u.present {
+			if n > 0 && !shown && n != u.number {
+				r.led.report(faultLost, 1, "the presence of user %d to user %d", n, u.number)
+			}
+		}
+	}
 }
 
 // sendJoins sends the presences the window has room for.
@@ -56,10 +93,12 @@ func (r *rig) joinStanza(u *user) []byte {
 
 var errStalled = errors.New("no progress")
 
-// await calls step and looks at done each time something arrives, until done, a fault that leaves no hope, or no progress.
+// await calls step and looks at done each time something arrives, until done, a fault that leaves no hope, or no progress:
+// PINGs and the gateway's notices are none.
 func (r *rig) await(ctx context.Context, done func() bool, step func() error) error {
 	t := time.NewTimer(r.stall)
 	defer t.Stop()
+	last := r.progress.Load()
 	for {
 		if step != nil {
 			if err := step(); err != nil {
@@ -71,7 +110,10 @@ func (r *rig) await(ctx context.Context, done func() bool, step func() error) er
 		}
 		select {
 		case <-r.wake:
-			t.Reset(r.stall)
+			if now := r.progress.Load(); now != last {
+				last = now
+				t.Reset(r.stall)
+			}
 		case <-t.C:
 			return errStalled
 		case <-r.down:

@@ -137,3 +137,22 @@ func TestCrowd(t *testing.T) {
 		}
 	}
 }
+
+// In a shared room a presence that never came is missing.
+func TestPresences(t *testing.T) {
+	r := quietRig(2, true)
+	for _, to := range []string{"u1", "u2"} {
+		r.hearText(t, "<presence from='#all%127.0.0.1@irc.load.test/"+to+"' to='"+to+"@load.test/r'><x><status code='110'/></x></presence>")
+	}
+	r.hearText(t, "<presence from='#all%127.0.0.1@irc.load.test/u1' to='u2@load.test/r'/>")
+	if r.allPresent() {
+		t.Error("user 2 was never shown to user 1")
+	}
+	if r.reportAbsent(); r.led.count(faultLost) != 1 {
+		t.Errorf("want 1 lost, got %v", r.led.err())
+	}
+	r.hearText(t, "<presence from='#all%127.0.0.1@irc.load.test/u2' to='u1@load.test/r'/>")
+	if !r.allPresent() {
+		t.Error("all are there")
+	}
+}
