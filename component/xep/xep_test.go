@@ -232,3 +232,52 @@ func TestParseRegisterRefusesBadForm(t *testing.T) {
 		t.Error("no error for a form of no type")
 	}
 }
+
+// FuzzPayloads reads every payload from whatever a stranger sends: nothing
+// panics, and what was understood can be written and is understood the same.
+func FuzzPayloads(f *testing.F) {
+	for _, c := range roundTrips {
+		write := c.write
+		if write == nil {
+			write = c.value.(appender).AppendTo
+		}
+		o := component.NewMessage(room, user, "", "")
+		write(o)
+		xml, err := component.Encode(o, room.Domain)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(xml)
+	}
+	f.Add(`<message from='a@b'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='@'/><status code='-1'/><item/></x></message>`)
+	f.Fuzz(func(t *testing.T, xml string) {
+		s, err := component.ParseStanza(xml)
+		if err != nil {
+			return
+		}
+		for _, c := range roundTrips {
+			first := c.read(s.Element)
+			value, ok := first.(appender)
+			if !ok {
+				continue
+			}
+			o := component.NewMessage(room, user, "", "")
+			value.AppendTo(o)
+			again, err := component.Encode(o, room.Domain)
+			if err != nil {
+				continue // nothing was understood, or too much to send
+			}
+			back, err := component.ParseStanza(again)
+			if err != nil {
+				t.Fatalf("%s: %v in %s", c.name, err, again)
+			}
+			third := component.NewMessage(room, user, "", "")
+			if v, ok := c.read(back.Element).(appender); ok {
+				v.AppendTo(third)
+			}
+			if twice, err := component.Encode(third, room.Domain); err != nil || twice != again {
+				t.Fatalf("%s: written as\n%s\nand then as\n%s\n%v", c.name, again, twice, err)
+			}
+		}
+	})
+}
