@@ -66,11 +66,11 @@ func BenchmarkDecode(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				e, perr := p.parse(fr.data, fr.nodes, fr.attrs)
+				s, perr := p.parse(fr.data, fr.nodes, fr.attrs)
 				if perr != nil {
 					b.Fatal(perr)
 				}
-				if _, err := toStanza(e); err != nil {
+				if err := s.read(); err != nil {
 					b.Fatal(err)
 				}
 			}

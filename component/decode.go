@@ -12,39 +12,42 @@ var (
 	errNoSender = errors.New("the stanza has no usable sender")
 )
 
-// toStanza makes a stanza of a parsed top-level element. A stanza whose "to" is
-// no address has the zero To.
+// toStanza makes a stanza of a parsed top-level element.
 func toStanza(e *Element) (*Stanza, error) {
+	s := &Stanza{Element: e}
+	return s, s.read()
+}
+
+// read fills in what the stanza's element says. A stanza whose "to" is no address
+// has the zero To.
+func (s *Stanza) read() error {
+	e := s.Element
 	kind, ok := kindOf(e.Name)
 	if !ok || (e.Space != NSComponent && e.Space != NSClient) {
-		return nil, errNoStanza
+		return errNoStanza
 	}
-	s := &Stanza{Element: e, Kind: kind}
+	s.Kind = kind
 	var from, to string
 	for i := range e.attrs {
-		a := &e.attrs[i]
-		switch {
-		case a.space == NSXML && a.name == "lang":
-			s.Lang = a.value
-		case a.space != "":
-		case a.name == "from":
+		switch a := &e.attrs[i]; a.name {
+		case "from":
 			from = a.value
-		case a.name == "to":
+		case "to":
 			to = a.value
-		case a.name == "type":
+		case "type":
 			s.Type = a.value
-		case a.name == "id":
+		case "id":
 			s.ID = a.value
+		case "xml:lang":
+			s.Lang = a.value
 		}
 	}
 	var err error
 	if s.From, err = ParseJID(from); err != nil {
-		return nil, errNoSender
+		return errNoSender
 	}
-	if s.To, err = ParseJID(to); err != nil {
-		s.To = JID{}
-	}
-	return s, nil
+	s.To, _ = ParseJID(to) // the zero JID says what is wrong
+	return nil
 }
 
 // headOnly makes a stanza of a start tag alone: what is known of one that was
@@ -57,11 +60,11 @@ func (p *parser) headOnly(head []byte) (*Stanza, error) {
 	if head[n-2] != '/' {
 		head = append(head[:n-1:n-1], "/>"...)
 	}
-	e, perr := p.parse(head, 1, 8)
+	s, perr := p.parse(head, 1, 8)
 	if perr != nil {
 		return nil, perr
 	}
-	return toStanza(e)
+	return s, s.read()
 }
 
 // refusal is what the sender of a refused stanza is told.

@@ -35,38 +35,62 @@ type Element struct {
 
 	attrs []attr
 	text  string   // character data before the first child
-	tail  string   // character data between this element's end and its next sibling
 	first *Element // first child
 	next  *Element // next sibling
 }
 
+// Character data behind a child is a node of its own among the children: one
+// without a name.
+func (e *Element) isText() bool { return e.Name == "" }
+
+// attr is an attribute. The name of one without a namespace is its local name;
+// otherwise it is as written for the prefix "xml", and {namespace}local for any
+// other.
 type attr struct {
-	space, name, value string
+	name, value string
+}
+
+// split returns the namespace and local name of an attribute.
+func (a *attr) split() (space, local string) {
+	if a.name[0] == '{' {
+		end := strings.LastIndexByte(a.name, '}')
+		return a.name[1:end], a.name[end+1:]
+	}
+	if local, ok := strings.CutPrefix(a.name, "xml:"); ok {
+		return NSXML, local
+	}
+	return "", a.name
 }
 
 // Attr returns the value of the attribute with this name and no namespace, or
 // "" when there is none. "xml:lang" is understood too.
 func (e *Element) Attr(name string) string {
-	if name == "xml:lang" {
-		v, _ := e.LookupAttr(NSXML, "lang")
-		return v
-	}
-	v, _ := e.LookupAttr("", name)
+	v, _ := e.attr(name)
 	return v
+}
+
+// attr looks an attribute up by its name as it is kept.
+func (e *Element) attr(name string) (string, bool) {
+	if e != nil {
+		for i := range e.attrs {
+			if e.attrs[i].name == name {
+				return e.attrs[i].value, true
+			}
+		}
+	}
+	return "", false
 }
 
 // LookupAttr returns the value of an attribute and whether it is there. An
 // attribute written without a prefix has no namespace: space is "".
 func (e *Element) LookupAttr(space, name string) (string, bool) {
-	if e == nil {
-		return "", false
+	switch space {
+	case "":
+		return e.attr(name)
+	case NSXML:
+		return e.attr("xml:" + name)
 	}
-	for i := range e.attrs {
-		if a := &e.attrs[i]; a.name == name && a.space == space {
-			return a.value, true
-		}
-	}
-	return "", false
+	return e.attr("{" + space + "}" + name)
 }
 
 // Text returns the element's own character data, joined: not that of its
@@ -75,22 +99,16 @@ func (e *Element) Text() string {
 	if e == nil {
 		return ""
 	}
-	mixed := false
+	var b []byte
 	for c := e.first; c != nil; c = c.next {
-		if c.tail != "" {
-			mixed = true
-			break
+		if c.isText() {
+			b = append(b, c.text...)
 		}
 	}
-	if !mixed {
+	if b == nil {
 		return e.text
 	}
-	var b strings.Builder
-	b.WriteString(e.text)
-	for c := e.first; c != nil; c = c.next {
-		b.WriteString(c.tail)
-	}
-	return b.String()
+	return e.text + string(b)
 }
 
 // Child returns the first direct child with this name, or nil. An empty space
@@ -117,7 +135,7 @@ func (e *Element) Children() iter.Seq[*Element] {
 			return
 		}
 		for c := e.first; c != nil; c = c.next {
-			if !yield(c) {
+			if !c.isText() && !yield(c) {
 				return
 			}
 		}
@@ -153,25 +171,18 @@ func (e *Element) Detach() *Element {
 	if e == nil {
 		return nil
 	}
-	c := e.detach()
-	c.tail = ""
-	return c
-}
-
-func (e *Element) detach() *Element {
 	c := &Element{
-		Space: strings.Clone(e.Space), Name: strings.Clone(e.Name),
-		text: strings.Clone(e.text), tail: strings.Clone(e.tail),
+		Space: strings.Clone(e.Space), Name: strings.Clone(e.Name), text: strings.Clone(e.text),
 	}
 	if len(e.attrs) > 0 {
 		c.attrs = make([]attr, len(e.attrs))
 		for i, a := range e.attrs {
-			c.attrs[i] = attr{strings.Clone(a.space), strings.Clone(a.name), strings.Clone(a.value)}
+			c.attrs[i] = attr{strings.Clone(a.name), strings.Clone(a.value)}
 		}
 	}
 	last := &c.first
 	for k := e.first; k != nil; k = k.next {
-		*last = k.detach()
+		*last = k.Detach()
 		last = &(*last).next
 	}
 	return c

@@ -64,7 +64,18 @@ type framer struct {
 
 	skip     *parseError // set: the current stanza is thrown away
 	skipHead []byte      // its start tag
+
+	out frame // the frame that was completed last
 }
+
+// progress is what a step of scanning came to.
+type progress uint8
+
+const (
+	needMore progress = iota // the buffer ends here
+	moved                    // go on
+	complete                 // f.out is a frame
+)
 
 func newFramer(r io.Reader, lim Limits) *framer {
 	return &framer{r: r, lim: lim.withDefaults(), buf: make([]byte, 0, readBuffer)}
@@ -84,12 +95,12 @@ var (
 // read returns the next frame, reading as often as it must.
 func (f *framer) read() (frame, error) {
 	for {
-		fr, ok, err := f.next()
+		got, err := f.next()
 		if err != nil {
 			return frame{}, err
 		}
-		if ok {
-			return fr, nil
+		if got {
+			return f.out, nil
 		}
 		if err := f.fill(); err != nil {
 			return frame{}, err
@@ -136,66 +147,65 @@ func (f *framer) resize(size int) {
 // buffered reports whether bytes are left that were read already.
 func (f *framer) buffered() bool { return f.pos < len(f.buf) }
 
-// next scans what is in the buffer. It returns ok when a frame is complete.
-func (f *framer) next() (fr frame, ok bool, err error) {
+// next scans what is in the buffer. It reports whether a frame is complete.
+func (f *framer) next() (bool, error) {
 	for f.pos < len(f.buf) {
-		var moved bool
+		var p progress
+		var err error
 		switch f.state {
 		case inText:
-			moved, err = f.scanText()
+			p, err = f.scanText()
 		case inStartTag:
-			fr, ok, err = f.scanStartTag()
-			moved = true
+			p, err = f.scanStartTag()
 		case inValue:
-			moved = f.scanPast(f.quote, inStartTag)
+			p = f.scanPast(f.quote, inStartTag)
 		case inEndTag:
-			if moved = f.scanPast('>', inText); moved {
-				fr, ok, err = f.closeElement()
+			if p = f.scanPast('>', inText); p == moved {
+				p, err = f.closeElement()
 			}
 		case inCDATA:
-			moved = f.scanPastSeq("]]>")
+			p = f.scanPastSeq("]]>")
 		case inComment:
-			moved = f.scanPastSeq("-->")
+			p = f.scanPastSeq("-->")
 		case inPI:
-			moved = f.scanPastSeq("?>")
+			p = f.scanPastSeq("?>")
 		}
-		if ok || err != nil {
-			return fr, ok, err
+		if err != nil {
+			return false, err
 		}
-		if !moved {
-			break
+		if p != moved {
+			return p == complete, nil
 		}
 	}
-	return frame{}, false, nil
+	return false, nil
 }
 
 // scanPast moves behind the next c and changes the state there.
-func (f *framer) scanPast(c byte, then scanState) bool {
+func (f *framer) scanPast(c byte, then scanState) progress {
 	i := bytes.IndexByte(f.buf[f.pos:], c)
 	if i < 0 {
 		f.pos = len(f.buf)
-		return false
+		return needMore
 	}
 	f.pos += i + 1
 	f.state = then
-	return true
+	return moved
 }
 
 // scanPastSeq moves behind the next seq, back into text.
-func (f *framer) scanPastSeq(seq string) bool {
+func (f *framer) scanPastSeq(seq string) progress {
 	i := bytes.Index(f.buf[f.pos:], []byte(seq))
 	if i < 0 {
 		f.pos = max(f.pos, len(f.buf)-len(seq)+1)
-		return false
+		return needMore
 	}
 	f.pos += i + len(seq)
 	f.state = inText
-	return true
+	return moved
 }
 
-// scanText moves to the next markup and into it. It reports false when more
-// bytes are needed.
-func (f *framer) scanText() (bool, error) {
+// scanText moves to the next markup and into it.
+func (f *framer) scanText() (progress, error) {
 	i := bytes.IndexByte(f.buf[f.pos:], '<')
 	if f.depth <= 1 {
 		n := i
@@ -204,27 +214,27 @@ func (f *framer) scanText() (bool, error) {
 		}
 		for _, c := range f.buf[f.pos : f.pos+n] {
 			if !isSpace(c) {
-				return false, errTopText
+				return needMore, errTopText
 			}
 		}
 		f.start = f.pos + n
 	}
 	if i < 0 {
 		f.pos = len(f.buf)
-		return false, nil
+		return needMore, nil
 	}
 	f.pos += i
 	rest := f.buf[f.pos:]
 	if len(rest) < 2 {
-		return false, nil
+		return needMore, nil
 	}
 	switch rest[1] {
 	case '/':
 		f.pos += 2
 		f.state = inEndTag
-		return true, nil
+		return moved, nil
 	case '?':
-		return true, f.forbidden(inPI, 2)
+		return moved, f.forbidden(inPI, 2)
 	case '!':
 		return f.declaration(rest)
 	}
@@ -240,27 +250,27 @@ func (f *framer) scanText() (bool, error) {
 			f.discard(errTooManyNodes)
 		}
 	}
-	return true, nil
+	return moved, nil
 }
 
 // declaration enters what begins with "<!": character data or a comment. A
 // document type is the end of the stream.
-func (f *framer) declaration(rest []byte) (bool, error) {
+func (f *framer) declaration(rest []byte) (progress, error) {
 	const cdata, comment = "<![CDATA[", "<!--"
 	switch {
 	case bytes.HasPrefix(rest, []byte(cdata)):
 		if f.depth <= 1 {
-			return false, errTopText
+			return needMore, errTopText
 		}
 		f.pos += len(cdata)
 		f.state = inCDATA
-		return true, nil
+		return moved, nil
 	case bytes.HasPrefix(rest, []byte(comment)):
-		return true, f.forbidden(inComment, len(comment))
+		return moved, f.forbidden(inComment, len(comment))
 	case len(rest) < len(cdata) && (hasPrefixOf(cdata, rest) || hasPrefixOf(comment, rest)):
-		return false, nil
+		return needMore, nil
 	}
-	return false, errRestricted
+	return needMore, errRestricted
 }
 
 func hasPrefixOf(s string, b []byte) bool { return len(b) <= len(s) && s[:len(b)] == string(b) }
@@ -279,46 +289,52 @@ func (f *framer) forbidden(s scanState, n int) error {
 	return nil
 }
 
+// tagByte marks what ends a tag or the text of a tag outside of values.
+var tagByte = [256]bool{'"': true, '\'': true, '<': true, '>': true}
+
 // scanStartTag moves to the end of a start tag or into one of its values.
-func (f *framer) scanStartTag() (frame, bool, error) {
-	for i := f.pos; i < len(f.buf); i++ {
-		switch f.buf[i] {
-		case '"', '\'':
-			f.quote = f.buf[i]
-			f.pos = i + 1
-			f.state = inValue
-			if f.depth > 1 {
-				if f.attrs++; f.attrs > f.lim.Attrs {
-					f.discard(errTooManyAttrs)
-				}
-			}
-			// Most values are short and whole: finish here what can be.
-			if !f.scanPast(f.quote, inStartTag) {
-				return frame{}, false, nil
-			}
-			i = f.pos - 1
+func (f *framer) scanStartTag() (progress, error) {
+	i := f.pos
+	for ; i < len(f.buf); i++ {
+		c := f.buf[i]
+		if !tagByte[c] {
+			continue
+		}
+		f.pos = i + 1
+		switch c {
 		case '<':
-			return frame{}, false, errNotXML
+			return needMore, errNotXML
 		case '>':
-			f.pos = i + 1
 			f.state = inText
 			return f.openElement(i > f.start && f.buf[i-1] == '/')
 		}
+		if f.depth > 1 {
+			if f.attrs++; f.attrs > f.lim.Attrs {
+				f.discard(errTooManyAttrs)
+			}
+		}
+		// Most values are short and whole: finish here what can be.
+		n := bytes.IndexByte(f.buf[i+1:], c)
+		if n < 0 {
+			f.quote, f.state = c, inValue
+			return moved, nil
+		}
+		i += n + 1
 	}
-	f.pos = len(f.buf)
-	return frame{}, false, nil
+	f.pos = i
+	return needMore, nil
 }
 
 // openElement is called behind a start tag.
-func (f *framer) openElement(selfClosing bool) (frame, bool, error) {
+func (f *framer) openElement(selfClosing bool) (progress, error) {
 	if f.depth == 1 {
-		fr := frame{kind: frameHeader, data: f.buf[f.start:f.pos], head: f.pos - f.start}
-		f.name = tagName(fr.data)
-		f.start = f.pos
 		if selfClosing {
-			return fr, false, errNotXML
+			return needMore, errNotXML
 		}
-		return fr, true, nil
+		f.out = frame{kind: frameHeader, data: f.buf[f.start:f.pos], head: f.pos - f.start}
+		f.name = tagName(f.out.data)
+		f.start = f.pos
+		return complete, nil
 	}
 	if f.depth == 2 && f.skip == nil {
 		f.head = f.pos - f.start
@@ -326,7 +342,7 @@ func (f *framer) openElement(selfClosing bool) (frame, bool, error) {
 	if selfClosing {
 		return f.closeElement()
 	}
-	return frame{}, false, nil
+	return moved, nil
 }
 
 // tagName returns the name in a start tag, as written.
@@ -339,32 +355,34 @@ func tagName(tag []byte) string {
 }
 
 // closeElement is called behind an end tag or a tag that closes itself.
-func (f *framer) closeElement() (frame, bool, error) {
+func (f *framer) closeElement() (progress, error) {
 	f.depth--
 	switch {
 	case f.depth > 1:
-		return frame{}, false, nil
+		return moved, nil
 	case f.depth < 0:
-		return frame{}, false, errNotXML
+		return needMore, errNotXML
 	case f.depth == 0:
 		end := bytes.TrimRight(f.buf[f.start:f.pos-1], " \t\r\n")
 		f.start = f.pos
 		if string(end) != "</"+f.name {
-			return frame{}, false, errNotXML
+			return needMore, errNotXML
 		}
-		return frame{kind: frameEnd}, true, nil
+		f.out = frame{kind: frameEnd}
+		return complete, nil
 	}
 	if f.skip == nil && f.pos-f.start > f.lim.Bytes {
 		f.discard(errTooLarge)
 	}
-	fr := frame{kind: frameStanza, data: f.buf[f.start:f.pos], head: f.head, nodes: f.nodes, attrs: f.attrs}
-	if f.skip != nil {
-		fr = frame{kind: frameSkipped, data: f.skipHead, head: len(f.skipHead), err: f.skip}
+	if f.skip == nil {
+		f.out = frame{kind: frameStanza, data: f.buf[f.start:f.pos], head: f.head, nodes: f.nodes, attrs: f.attrs}
+	} else {
+		f.out = frame{kind: frameSkipped, data: f.skipHead, head: len(f.skipHead), err: f.skip}
 	}
 	f.start = f.pos
 	f.head, f.nodes, f.attrs = 0, 0, 0
 	f.skip, f.skipHead = nil, nil
-	return fr, true, nil
+	return complete, nil
 }
 
 // discard gives the current stanza up, keeping its start tag if it is known.

@@ -94,12 +94,11 @@ func mustJID(t testing.TB, s string) JID {
 func parseOne(t testing.TB, x string) *Stanza {
 	t.Helper()
 	p := parser{base: streamBindings}
-	e, perr := p.parse([]byte(x), 1, 0)
+	s, perr := p.parse([]byte(x), 1, 0)
 	if perr != nil {
 		t.Fatalf("parsing %s: %v", x, perr)
 	}
-	s, err := toStanza(e)
-	if err != nil {
+	if err := s.read(); err != nil {
 		t.Fatalf("reading %s: %v", x, err)
 	}
 	return s

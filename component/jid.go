@@ -32,19 +32,46 @@ var (
 // then: an @ in a resource belongs to the resource. It allocates only when
 // something had to be folded; the result shares memory with s.
 func ParseJID(s string) (JID, error) {
-	var j JID
-	bare, resource, hasResource := strings.Cut(s, "/")
-	local, domain, hasLocal := strings.Cut(bare, "@")
-	if !hasLocal {
-		local, domain = "", bare
+	// One pass finds the parts and collects what kinds of bytes they hold.
+	var local, domain, resource uint8
+	at, i := -1, 0
+	for ; i < len(s) && s[i] != '/'; i++ {
+		if s[i] == '@' && at < 0 {
+			at, local, domain = i, domain, 0
+			continue
+		}
+		domain |= jidByte[s[i]]
 	}
-	domain = strings.TrimSuffix(domain, ".")
-	if domain == "" || (hasLocal && local == "") || (hasResource && resource == "") {
+	j := JID{Domain: strings.TrimSuffix(s[at+1:i], ".")}
+	if at >= 0 {
+		j.Local = s[:at]
+	}
+	if i < len(s) {
+		j.Resource = s[i+1:]
+		for k := range len(j.Resource) {
+			resource |= jidByte[j.Resource[k]]
+		}
+	}
+	switch {
+	case j.Domain == "", strings.HasSuffix(j.Domain, "."), at == 0, i == len(s)-1:
 		return JID{}, errJIDEmpty
+	case len(j.Local) > maxJIDPart, len(j.Domain) > maxJIDPart, len(j.Resource) > maxJIDPart:
+		return JID{}, errJIDLong
+	case local&localForbidden != 0, domain&domainForbidden != 0, resource&anyForbidden != 0:
+		return JID{}, errJIDSyntax
+	case (local|domain|resource)&notASCII != 0:
+		if !legalRunes(j.Local, false) || !legalRunes(j.Domain, false) || !legalRunes(j.Resource, true) {
+			return JID{}, errJIDSyntax
+		}
 	}
-	j = JID{Local: fold(local), Domain: fold(domain), Resource: resource}
-	if err := j.check(); err != nil {
-		return JID{}, err
+	if local&(upper|notASCII) != 0 {
+		j.Local = strings.ToLower(j.Local)
+	}
+	if domain&(upper|notASCII) != 0 {
+		j.Domain = strings.ToLower(j.Domain)
+	}
+	if len(j.Local) > maxJIDPart || len(j.Domain) > maxJIDPart {
+		return JID{}, errJIDLong // folding may lengthen
 	}
 	return j, nil
 }
@@ -59,72 +86,75 @@ func fold(s string) string {
 	return s
 }
 
-// check reports what is wrong with an address: sizes, and characters that no
-// server accepts in that part.
+// check reports what is wrong with an address that was put together: sizes, and
+// characters that no server accepts in that part.
 func (j JID) check() error {
-	if j.Domain == "" {
+	switch {
+	case j.Domain == "":
 		return errJIDEmpty
-	}
-	if len(j.Local) > maxJIDPart || len(j.Domain) > maxJIDPart || len(j.Resource) > maxJIDPart {
+	case len(j.Local) > maxJIDPart, len(j.Domain) > maxJIDPart, len(j.Resource) > maxJIDPart:
 		return errJIDLong
 	}
-	if !legalPart(j.Local, localForbidden) || !legalPart(j.Domain, domainForbidden) || !legalPart(j.Resource, 0) {
+	local, domain, resource := kinds(j.Local), kinds(j.Domain), kinds(j.Resource)
+	switch {
+	case local&localForbidden != 0, domain&domainForbidden != 0, resource&anyForbidden != 0,
+		local&notASCII != 0 && !legalRunes(j.Local, false),
+		domain&notASCII != 0 && !legalRunes(j.Domain, false),
+		resource&notASCII != 0 && !legalRunes(j.Resource, true):
 		return errJIDSyntax
 	}
 	return nil
 }
 
-// What an ASCII character may not be part of.
+// kinds collects what kinds of bytes a part holds.
+func kinds(s string) (k uint8) {
+	for i := range len(s) {
+		k |= jidByte[s[i]]
+	}
+	return k
+}
+
+// Kinds of bytes in addresses.
 const (
-	localForbidden = 1 << iota
-	domainForbidden
-	everywhereForbidden
+	localForbidden  = 1 << iota // not in a local part
+	domainForbidden             // not in a domain
+	anyForbidden                // nowhere
+	upper                       // A to Z
+	notASCII
 )
 
-var jidByte = func() (t [utf8.RuneSelf]uint8) {
+var jidByte = func() (t [256]uint8) {
 	for i := range 0x20 {
-		t[i] = everywhereForbidden
+		t[i] = localForbidden | domainForbidden | anyForbidden
 	}
-	t[0x7f] = everywhereForbidden
-	for _, c := range []byte(" \"&'/:<>@") {
+	t[0x7f] = localForbidden | domainForbidden | anyForbidden
+	for _, c := range []byte(" \"&'/<>@") {
 		t[c] = localForbidden | domainForbidden
 	}
-	t[':'] = localForbidden // an IPv6 literal is a domain
+	t[':'] = localForbidden // an IPv6 address is a domain
 	for _, c := range []byte("\\`{|}^%#!*()=+,;?$~") {
-		t[c] |= domainForbidden
+		t[c] = domainForbidden
+	}
+	for c := 'A'; c <= 'Z'; c++ {
+		t[c] = upper
+	}
+	for i := utf8.RuneSelf; i < len(t); i++ {
+		t[i] = notASCII
 	}
 	return t
 }()
 
-func legalPart(s string, forbidden uint8) bool {
-	forbidden |= everywhereForbidden
-	for i := range len(s) {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			return legalRunes(s[i:], forbidden)
-		}
-		if jidByte[c]&forbidden != 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// legalRunes is the slow half of legalPart, for text that is not ASCII.
-func legalRunes(s string, forbidden uint8) bool {
+// legalRunes looks at what is not ASCII in a part: no broken UTF-8, no control
+// characters, no character XML forbids, and space only in a resource.
+func legalRunes(s string, resource bool) bool {
 	for i, r := range s {
 		switch {
 		case r < utf8.RuneSelf:
-			if jidByte[r]&forbidden != 0 {
-				return false
-			}
 		case r == utf8.RuneError:
-			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 || forbidden&domainForbidden != 0 {
+			if _, n := utf8.DecodeRuneInString(s[i:]); n == 1 || !resource {
 				return false
 			}
-		case r == 0xFFFE || r == 0xFFFF || unicode.Is(unicode.Cc, r):
-			return false
-		case forbidden&(localForbidden|domainForbidden) != 0 && unicode.IsSpace(r):
+		case r == 0xFFFE, r == 0xFFFF, unicode.Is(unicode.Cc, r), !resource && unicode.IsSpace(r):
 			return false
 		}
 	}
@@ -173,3 +203,9 @@ func (j JID) IsBare() bool { return j.Resource == "" }
 
 // IsZero reports whether j is no address at all.
 func (j JID) IsZero() bool { return j == JID{} }
+
+// Clone returns a copy that shares no memory with what it was parsed from: for
+// addresses that are kept longer than their stanza.
+func (j JID) Clone() JID {
+	return JID{strings.Clone(j.Local), strings.Clone(j.Domain), strings.Clone(j.Resource)}
+}

@@ -126,7 +126,7 @@ func handshakeDone(p *parser, fr frame) error {
 	case err != nil:
 		return err
 	case e.Name == "error" && e.Space == NSStreams:
-		return streamError(e, true)
+		return streamError(e.Element, true)
 	case e.Name != "handshake" || e.Space != NSComponent:
 		return errNoHandshake
 	}

@@ -223,24 +223,25 @@ func (o *Out) copyElement(e *Element, parent string) {
 	}
 	o.Text(e.text)
 	for c := e.first; c != nil; c = c.next {
-		o.copyElement(c, e.Space)
-		o.Text(c.tail)
+		if c.isText() {
+			o.Text(c.text)
+		} else {
+			o.copyElement(c, e.Space)
+		}
 	}
 	o.end()
 }
 
 func (o *Out) copyAttr(a *attr) {
-	switch a.space {
-	case "":
+	if a.name[0] != '{' {
 		o.rawAttr(a.name, a.value)
-	case NSXML:
-		o.rawAttr("xml:"+a.name, a.value)
-	default:
-		o.prefixes++
-		p := "ns" + strconv.Itoa(o.prefixes)
-		o.rawAttr("xmlns:"+p, a.space)
-		o.rawAttr(p+":"+a.name, a.value)
+		return
 	}
+	space, local := a.split()
+	o.prefixes++
+	p := "ns" + strconv.Itoa(o.prefixes)
+	o.rawAttr("xmlns:"+p, space)
+	o.rawAttr(p+":"+local, a.value)
 }
 
 // Marshal adds a value of the stanza package, or any other that encoding/xml can

@@ -21,6 +21,8 @@ type parser struct {
 	root  *Element
 	slab  []Element // room for elements, allocated at once
 	attrs []attr    // the same for attributes
+
+	scratch []byte // where text is put together
 }
 
 // binding is a namespace declaration in scope; prefix "" is the default one.
@@ -42,11 +44,11 @@ var streamBindings = []binding{{"", NSComponent}, {"stream", NSStreams}}
 // parseFragment parses one element that stands in the given namespace.
 func parseFragment(b []byte, space string) (*Element, error) {
 	p := parser{base: []binding{{"", space}}}
-	e, err := p.parse(b, bytes.Count(b, []byte{'<'}), 0)
+	s, err := p.parse(b, bytes.Count(b, []byte{'<'}), 0)
 	if err != nil {
 		return nil, err
 	}
-	return e, nil
+	return s.Element, nil
 }
 
 // header parses the stream's start tag and keeps the namespaces it declares for
@@ -65,25 +67,56 @@ func (p *parser) header(b []byte) (*Element, *parseError) {
 	return root, nil
 }
 
-// parse parses one element. nodes and attrs are how many are expected.
-func (p *parser) parse(b []byte, nodes, attrs int) (*Element, *parseError) {
+// parse parses one element of the stream, of which it expects that many nodes and
+// attributes. The stanza it returns has only its element; see [Stanza.read].
+func (p *parser) parse(b []byte, nodes, attrs int) (*Stanza, *parseError) {
 	p.s = string(b)
 	p.bindings = append(p.bindings[:0], p.base...)
-	p.slab = make([]Element, 0, max(nodes, 1))
+	st := p.room(nodes)
 	if attrs > 0 {
 		p.attrs = make([]attr, 0, attrs)
 	}
 	err := p.document()
-	root := p.root
-	if err == nil && (root == nil || len(p.open) != 0) {
+	if err == nil && (p.root == nil || len(p.open) != 0) {
 		err = errSyntax
 	}
+	st.Element = p.root
 	clear(p.open)
-	*p = parser{base: p.base, bindings: p.bindings[:0], open: p.open[:0]}
+	*p = parser{base: p.base, bindings: p.bindings[:0], open: p.open[:0], scratch: p.scratch}
 	if err != nil {
 		return nil, err
 	}
-	return root, nil
+	return st, nil
+}
+
+// room allocates a stanza with its elements: in one piece where they are few,
+// which is nearly always.
+func (p *parser) room(nodes int) *Stanza {
+	switch {
+	case nodes <= 2:
+		r := new(struct {
+			stanza   Stanza
+			elements [2]Element
+		})
+		p.slab = r.elements[:0]
+		return &r.stanza
+	case nodes <= 4:
+		r := new(struct {
+			stanza   Stanza
+			elements [4]Element
+		})
+		p.slab = r.elements[:0]
+		return &r.stanza
+	case nodes <= 6:
+		r := new(struct {
+			stanza   Stanza
+			elements [6]Element
+		})
+		p.slab = r.elements[:0]
+		return &r.stanza
+	}
+	p.slab = make([]Element, 0, nodes)
+	return new(Stanza)
 }
 
 func (p *parser) document() (err *parseError) {
@@ -119,7 +152,7 @@ func (p *parser) text(i int) (int, *parseError) {
 	}
 	if p.flags&(hasEntity|hasReturn) != 0 {
 		var err *parseError
-		if t, err = unescape(t); err != nil {
+		if t, err = p.unescape(t); err != nil {
 			return 0, err
 		}
 	}
@@ -150,15 +183,20 @@ func (p *parser) addText(t string) *parseError {
 	if len(p.open) == 0 {
 		return errSyntax
 	}
-	o := &p.open[len(p.open)-1]
-	at := &o.el.text
-	if o.last != nil {
-		at = &o.last.tail
+	if t == "" {
+		return nil
 	}
-	if *at == "" {
-		*at = t
+	o := &p.open[len(p.open)-1]
+	at := o.el
+	if o.last != nil {
+		if at = o.last; !at.isText() {
+			at = p.node()
+		}
+	}
+	if at.text == "" {
+		at.text = t
 	} else {
-		*at += t
+		at.text += t // only around CDATA sections
 	}
 	return nil
 }
@@ -196,12 +234,12 @@ func (p *parser) startTag(i int) (int, *parseError) {
 	if err != nil {
 		return 0, err
 	}
-	e := p.node()
-	e.attrs = attrs
-	prefix := ""
 	if name == prefixXMLNS {
 		return 0, errNamespace
 	}
+	e := p.node()
+	e.attrs = attrs
+	prefix := ""
 	if e.Name = name; colon > 0 {
 		prefix, e.Name = name[:colon], name[colon+1:]
 	}
@@ -244,7 +282,7 @@ func (p *parser) node() *Element {
 // the namespaces among them.
 func (p *parser) attributes(i int) (int, []attr, *parseError) {
 	first := len(p.attrs)
-	prefixed := false
+	prefixed := false // there are attributes in namespaces
 	for {
 		j := p.space(i)
 		if j >= len(p.s) {
@@ -271,11 +309,9 @@ func (p *parser) attributes(i int) (int, []attr, *parseError) {
 			err = p.declare("", value)
 		case colon > 0 && name[:colon] == "xmlns":
 			err = p.declare(name[colon+1:], value)
-		case colon > 0:
-			prefixed = true
-			p.attrs = append(p.attrs, attr{name[:colon], name[colon+1:], value})
 		default:
-			p.attrs = append(p.attrs, attr{"", name, value})
+			prefixed = prefixed || (colon > 0 && name[:colon] != prefixXML)
+			p.attrs = append(p.attrs, attr{name, value})
 		}
 		if err != nil {
 			return 0, nil, err
@@ -304,12 +340,16 @@ func (p *parser) value(i int) (string, int, *parseError) {
 	i++
 	special := false
 	for j := i; j < len(p.s); j++ {
-		switch c := p.s[j]; c {
+		c := p.s[j]
+		if !valueByte[c] {
+			continue
+		}
+		switch c {
 		case quote:
 			v := p.s[i:j]
 			if special {
 				var err *parseError
-				if v, err = unescape(v); err != nil {
+				if v, err = p.unescape(v); err != nil {
 					return "", 0, err
 				}
 			}
@@ -322,6 +362,9 @@ func (p *parser) value(i int) (string, int, *parseError) {
 	}
 	return "", 0, errSyntax
 }
+
+// valueByte marks what needs a look in an attribute's value.
+var valueByte = [256]bool{'"': true, '\'': true, '&': true, '\r': true, '<': true}
 
 // name reads a qualified name at i. colon is where its prefix ends, or 0.
 func (p *parser) name(i int) (name string, colon, next int, err *parseError) {

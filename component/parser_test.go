@@ -86,7 +86,8 @@ func sameTree(e *Element, ref *refElement) string {
 		return fmt.Sprintf("%d attributes, encoding/xml %d", len(e.attrs), len(ref.attrs))
 	}
 	for i, a := range e.attrs {
-		if r := ref.attrs[i]; a.name != r.Name.Local || a.space != r.Name.Space || a.value != r.Value {
+		space, local := a.split()
+		if r := ref.attrs[i]; local != r.Name.Local || space != r.Name.Space || a.value != r.Value {
 			return fmt.Sprintf("attribute %+v, encoding/xml %+v", a, r)
 		}
 	}
@@ -94,10 +95,11 @@ func sameTree(e *Element, ref *refElement) string {
 	if e.text != "" {
 		content = append(content, e.text)
 	}
-	for c := range e.Children() {
-		content = append(content, c)
-		if c.tail != "" {
-			content = append(content, c.tail)
+	for c := e.first; c != nil; c = c.next {
+		if c.isText() {
+			content = append(content, c.text)
+		} else {
+			content = append(content, c)
 		}
 	}
 	if len(content) != len(ref.content) {
@@ -150,11 +152,15 @@ func readStream(r io.Reader, lim Limits) (out []event, err error) {
 		case frameEnd:
 			return append(out, event{end: true}), nil
 		case frameStanza:
-			e, perr := p.parse(fr.data, fr.nodes, fr.attrs)
-			if perr != nil && perr.kind == errFatal {
+			s, perr := p.parse(fr.data, fr.nodes, fr.attrs)
+			switch {
+			case perr == nil:
+				out = append(out, event{el: s.Element})
+			case perr.kind == errFatal:
 				return out, perr
+			default:
+				out = append(out, event{err: perr})
 			}
-			out = append(out, event{el: e, err: perr})
 		}
 	}
 }
@@ -341,13 +347,13 @@ func TestHostileStanzasTakeBoundedMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			for {
-				fr, ok, err := f.next()
+				got, err := f.next()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if ok {
-					if fr.kind != frameSkipped {
-						t.Fatalf("got a frame of kind %d", fr.kind)
+				if got {
+					if f.out.kind != frameSkipped {
+						t.Fatalf("got a frame of kind %d", f.out.kind)
 					}
 					break
 				}

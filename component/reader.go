@@ -42,7 +42,7 @@ func (r *reader) loop() error {
 
 // element takes one whole element of the stream. Its error ends the stream.
 func (r *reader) element(fr frame) error {
-	e, perr := r.parser.parse(fr.data, fr.nodes, fr.attrs)
+	st, perr := r.parser.parse(fr.data, fr.nodes, fr.attrs)
 	if perr != nil {
 		if perr.kind == errFatal {
 			return perr
@@ -50,13 +50,12 @@ func (r *reader) element(fr frame) error {
 		r.refuse(fr.data[:fr.head], perr)
 		return nil
 	}
-	if e.Name == "error" && e.Space == NSStreams {
-		return streamError(e, false)
+	if st.Name == "error" && st.Space == NSStreams {
+		return streamError(st.Element, false)
 	}
-	st, err := toStanza(e)
-	if err != nil {
+	if err := st.read(); err != nil {
 		r.stream.stats.unknown.Add(1)
-		r.stream.cfg.Log.Debug("an element was ignored", "name", e.Name, "bytes", len(fr.data), "reason", err)
+		r.stream.cfg.Log.Debug("an element was ignored", "name", st.Name, "bytes", len(fr.data), "reason", err)
 		return nil
 	}
 	r.stream.stats.stanzasIn.Add(1)

@@ -49,10 +49,13 @@ type Stanza struct {
 // Payload returns the first child element of an IQ, or nil. An IQ get or set
 // has exactly one (RFC 6120, 8.2.3).
 func (s *Stanza) Payload() *Element {
-	if s == nil || s.Element == nil {
+	if s == nil {
 		return nil
 	}
-	return s.first
+	for c := range s.Children() {
+		return c
+	}
+	return nil
 }
 
 // Body returns a message's body and whether it has one. Only children in the

@@ -30,6 +30,7 @@ func TestStreamCarriesStanzasBothWays(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.ExpectXML(`<message from='irc.example.org' to='juliet@example.org/Balcony' type='chat' id='2'><body>hello &lt;there&gt;</body></message>`)
+	r.stop()
 	if st := r.Stats(); st.StanzasIn != 1 || st.StanzasOut != 1 || st.Connects != 1 {
 		t.Fatalf("counted %+v", st)
 	}

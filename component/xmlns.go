@@ -1,5 +1,7 @@
 package component
 
+import "strings"
+
 // The prefixes with a fixed meaning (Namespaces in XML 1.0, section 3).
 const (
 	prefixXML   = "xml"
@@ -40,15 +42,18 @@ func (p *parser) lookup(prefix string) (string, *parseError) {
 
 // resolveAttrs replaces the prefixes of attributes by namespaces. An attribute
 // without a prefix has no namespace.
-func (p *parser) resolveAttrs(attrs []attr) (err *parseError) {
+func (p *parser) resolveAttrs(attrs []attr) *parseError {
 	for i := range attrs {
 		a := &attrs[i]
-		if a.space == "" {
+		prefix, local, ok := strings.Cut(a.name, ":")
+		if !ok || prefix == prefixXML {
 			continue
 		}
-		if a.space, err = p.lookup(a.space); err != nil {
+		space, err := p.lookup(prefix)
+		if err != nil {
 			return err
 		}
+		a.name = "{" + space + "}" + local
 	}
 	return nil
 }
@@ -60,20 +65,19 @@ func checkDuplicates(attrs []attr) *parseError {
 	if len(attrs) <= 16 {
 		for i := 1; i < len(attrs); i++ {
 			for k := range i {
-				if attrs[i].name == attrs[k].name && attrs[i].space == attrs[k].space {
+				if attrs[i].name == attrs[k].name {
 					return errDuplicate
 				}
 			}
 		}
 		return nil
 	}
-	seen := make(map[[2]string]struct{}, len(attrs))
+	seen := make(map[string]struct{}, len(attrs))
 	for i := range attrs {
-		k := [2]string{attrs[i].space, attrs[i].name}
-		if _, twice := seen[k]; twice {
+		if _, twice := seen[attrs[i].name]; twice {
 			return errDuplicate
 		}
-		seen[k] = struct{}{}
+		seen[attrs[i].name] = struct{}{}
 	}
 	return nil
 }

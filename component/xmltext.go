@@ -73,34 +73,36 @@ func scanWords(s string) (control, wide bool) {
 
 // unescape replaces the entities and character references in text or in a
 // value, and folds line ends as an XML processor does.
-func unescape(s string) (string, *parseError) {
-	if strings.IndexByte(s, '&') < 0 {
+func (p *parser) unescape(s string) (string, *parseError) {
+	i := strings.IndexByte(s, '&')
+	if i < 0 {
 		return foldReturns(s), nil
 	}
-	b := make([]byte, 0, len(s))
-	for {
-		i := strings.IndexByte(s, '&')
-		if i < 0 {
-			return string(append(b, foldReturns(s)...)), nil
-		}
+	b := p.scratch[:0]
+	for ; i >= 0; i = strings.IndexByte(s, '&') {
 		b = append(b, foldReturns(s[:i])...)
 		s = s[i+1:]
 		end := strings.IndexByte(s, ';')
 		if end < 0 {
 			return "", errEntity
 		}
-		r, err := reference2rune(s[:end])
+		r, err := referent(s[:end])
 		if err != nil {
 			return "", err
 		}
 		b = utf8.AppendRune(b, r)
 		s = s[end+1:]
 	}
+	b = append(b, foldReturns(s)...)
+	if cap(b) <= readBuffer {
+		p.scratch = b
+	}
+	return string(b), nil
 }
 
-// reference2rune returns the character an entity or character reference stands
+// referent returns the character an entity or character reference stands
 // for. Only the five predefined entities exist in XMPP.
-func reference2rune(name string) (rune, *parseError) {
+func referent(name string) (rune, *parseError) {
 	switch name {
 	case "lt":
 		return '<', nil
