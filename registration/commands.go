@@ -172,7 +172,7 @@ func (s *Service) finish(ctx context.Context, call *component.Call, t *attempt, 
 	if err := s.save(ctx, call.From, a, t.first); err != nil {
 		return nil, err
 	}
-	s.welcome(ctx, call.From, call.To)
+	s.welcome(ctx, call.From)
 	if !t.first {
 		return component.Done("The account with " + s.networkName(t.network) + " was changed."), nil
 	}

@@ -262,7 +262,7 @@ func (s *Service) registerByIQ(ctx context.Context, req *component.Stanza, t *su
 		return err
 	}
 	s.send(ctx, component.Result(req))
-	s.welcome(ctx, req.From, req.To)
+	s.welcome(ctx, req.From)
 	return nil
 }
 

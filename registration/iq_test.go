@@ -25,13 +25,13 @@ func TestInBandFromNothingToNothing(t *testing.T) {
 		expect(t, "without a nick", short(r.iq("set", one, `<password>right</password>`)), "error modify not-acceptable: “Nick” is needed.")
 		expect(t, "wrong password", short(r.iq("set", one, `<nick>julie</nick><password>wrong</password>`)), "error modify not-acceptable: SASL authentication failed.")
 		expect(t, "nothing is saved yet", r.stored(), "")
-		expect(t, "registered", short(r.iq("set", one, `<nick>julie</nick><password>right</password>`)), "result; subscribe from "+one)
+		expect(t, "registered", short(r.iq("set", one, `<nick>julie</nick><password>right</password>`)), "result; subscribe from "+gatewayJID)
 		expect(t, "what is stored", r.stored(), "one map[nick:julie password:secret right tls:true]")
 		expect(t, "what the session is told", r.sessions.since(), `reload juliet@example.org "one"`)
 
-		expect(t, "the user accepts", short(r.presence("subscribed", one)), "")
-		expect(t, "and subscribes", short(r.presence("subscribe", one)), "subscribed from "+one)
-		expect(t, "the session is told", r.sessions.since(), "subscribed juliet@example.org "+one+" true")
+		expect(t, "the user accepts", short(r.presence("subscribed", gatewayJID)), "")
+		expect(t, "and subscribes", short(r.presence("subscribe", gatewayJID)), "subscribed from "+gatewayJID)
+		expect(t, "the session is told", r.sessions.since(), "subscribed juliet@example.org "+gatewayJID+" true")
 
 		shown := r.iq("get", one, "")
 		query, _ = xep.ParseRegister(shown[0].Payload())
@@ -148,7 +148,7 @@ func TestInBandWhileTheNetworkIsDown(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		expect(t, "nothing is saved", r.stored(), "")
-		expect(t, "saved unchecked", short(r.iq("set", one, form("nick", "julie", "password", "x", "save-unchecked", "true"))), "result; subscribe from "+one)
+		expect(t, "saved unchecked", short(r.iq("set", one, form("nick", "julie", "password", "x", "save-unchecked", "true"))), "result; subscribe from "+gatewayJID)
 		expect(t, "what is stored", r.stored(), "one map[nick:julie password:secret x tls:true]")
 		r.driver.down = false
 		expect(t, "a refusal is never overridden", short(r.iq("set", one, form("nick", "root", "save-unchecked", "true"))), "error modify not-acceptable: The nick root is held.")

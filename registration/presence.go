@@ -177,16 +177,19 @@ func (s *Service) unsubscribed(ctx context.Context, p *component.Stanza) error {
 	return s.cfg.Accounts.PutSubscription(ctx, user, sub)
 }
 
-// welcome asks a user who has just registered for their presence, at the address
-// they registered with. A subscription that is there is not asked for again.
-func (s *Service) welcome(ctx context.Context, user, address component.JID) {
-	sub, err := s.subscription(ctx, user, address)
+// welcome asks a user who has just registered for their presence. It is the
+// gateway that asks, whichever address the user registered at: its presence sums
+// up all links, and one contact is enough. Networks are contacts of those who
+// want them. A subscription that is there is not asked for again.
+func (s *Service) welcome(ctx context.Context, user component.JID) {
+	gateway := s.address("")
+	sub, err := s.subscription(ctx, user, gateway)
 	if err != nil {
 		s.log.Error("subscription not read", "user", user.Bare().String(), "err", err)
 		return
 	}
 	if !sub.Receives {
-		s.ask(ctx, user.Bare(), address.Bare())
+		s.ask(ctx, user.Bare(), gateway)
 	}
 }
 
