@@ -144,7 +144,7 @@ func (n *network) onCTCP(l *line, ctcp string, kind bridges.MessageKind, self bo
 	case ctcpAnswers[verb] != nil:
 		if n.ctcp.take(time.Now()) && n.online() {
 			answer := strings.TrimSpace(verb + " " + ctcpAnswers[verb](args))
-			n.send("NOTICE", nick, ctcpMark+answer+ctcpMark)
+			n.utter("NOTICE", nick, ctcpMark+answer+ctcpMark)
 		}
 	default:
 		n.notice(nick, "sends CTCP "+verb+" "+args)

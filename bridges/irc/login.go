@@ -121,7 +121,7 @@ func (n *network) welcomed() {
 		rc.failure.Permanent = true
 	case n.set.password != "" && n.login == "":
 		rc.begin(n, stageIdentify, identifyPatience)
-		n.send("PRIVMSG", n.route.link.NickServ, strings.Join(slices.DeleteFunc(
+		n.utter("PRIVMSG", n.route.link.NickServ, strings.Join(slices.DeleteFunc(
 			[]string{"IDENTIFY", n.identifyAs(), n.set.password}, func(s string) bool { return s == "" }), " "))
 	default:
 		rc.regain(n)
@@ -158,7 +158,7 @@ func (rc *recovery) nextCommand(n *network) {
 		rc.takeSpare(n)
 		return
 	}
-	n.send("PRIVMSG", n.route.link.NickServ, commands[rc.command]+" "+n.wanted+" "+n.set.password)
+	n.utter("PRIVMSG", n.route.link.NickServ, commands[rc.command]+" "+n.wanted+" "+n.set.password)
 	rc.command++
 }
 

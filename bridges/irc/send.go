@@ -123,6 +123,16 @@ func (n *network) sendParts(s *sending, command, target string, parts []string) 
 	return nil
 }
 
+// utter says something of our own to somebody: to services, or in answer to a
+// client. It is tracked like a message of the user's, so that its echo, which
+// may hold a password, is shown to nobody.
+func (n *network) utter(command, target, text string) {
+	s := &sending{target: n.fold(target)}
+	if err := n.sendParts(s, command, target, []string{text}); err != nil {
+		n.log.Debug("irc: line not queued", "command", command, "err", err)
+	}
+}
+
 func (n *network) dropLabels(s *sending) {
 	for _, label := range s.labels {
 		delete(n.labels, label)
