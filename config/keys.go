@@ -137,3 +137,30 @@ func withoutIndices(key string) string {
 	}
 	return b.String()
 }
+
+// LiveKeys lists the keys that take effect at a reload, in the order of the
+// types; those of a gateway begin with "gateways".
+func LiveKeys() []string {
+	var out []string
+	var walk func(t reflect.Type, at string, live bool)
+	walk = func(t reflect.Type, at string, live bool) {
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name := tagName(f)
+			if name == "" {
+				continue
+			}
+			key, fieldLive := join(at, name), live || f.Tag.Get("reload") == "live"
+			switch {
+			case isTable(f.Type):
+				walk(f.Type, key, fieldLive)
+			case f.Type.Kind() == reflect.Slice && isTable(f.Type.Elem()):
+				walk(f.Type.Elem(), key, fieldLive)
+			case fieldLive:
+				out = append(out, key)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config](), "", false)
+	return out
+}

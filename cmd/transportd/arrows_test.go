@@ -58,7 +58,7 @@ var arrows = []arrow{
 	{"bridges/bridgetest", []string{"transportd/bridges"}},
 	{"bridges/irc", []string{"transportd/bridges", "transportd/bridges/irc/ircconn", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/..."}},
 	{"bridges/irc/...", []string{"transportd/bridges", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/...", "golang.org/x/sys/unix", "golang.org/x/time/rate"}},
-	{"component", []string{"gosrc.io/xmpp/stanza", "golang.org/x/text/..."}},
+	{"component", []string{"gosrc.io/xmpp/stanza", "golang.org/x/text/...", "github.com/xdg-go/stringprep"}},
 	{"component/xep", []string{"transportd/component", "gosrc.io/xmpp/stanza"}},
 	{"session", []string{"transportd/component", "transportd/component/xep", "transportd/bridges", "gosrc.io/xmpp/stanza", "golang.org/x/time/rate"}},
 	{"registration", []string{"transportd/component", "transportd/component/xep", "transportd/bridges", "gosrc.io/xmpp/stanza", "golang.org/x/time/rate"}},
@@ -67,7 +67,7 @@ var arrows = []arrow{
 	{"internal/secret", nil},
 	{"internal/ops", []string{"github.com/prometheus/client_golang/...", "github.com/coreos/go-systemd/v22/daemon"}},
 	{"cmd/transportd", []string{"transportd/config", "transportd/registration", "transportd/session", "transportd/bridges", "transportd/bridges/irc",
-		"transportd/component", "transportd/store", "transportd/internal/ops", "transportd/internal/secret", "gosrc.io/xmpp/stanza", "github.com/spf13/cobra"}},
+		"transportd/component", "transportd/component/xep", "transportd/store", "transportd/internal/ops", "transportd/internal/secret", "gosrc.io/xmpp/stanza", "github.com/spf13/cobra"}},
 }
 
 func matches(pattern, pkg string) bool {
@@ -110,6 +110,7 @@ var only = map[string]string{
 	"github.com/prometheus/...":  "internal/ops",
 	"github.com/coreos/...":      "internal/ops",
 	"github.com/ergochat/...":    "bridges/irc/...",
+	"github.com/xdg-go/...":      "component bridges/irc/...",
 	"gosrc.io/xmpp":              "", // its Component and Client are for tests
 	"gosrc.io/xmpp/stanza":       "component session registration cmd/transportd",
 	"transportd/internal/deps":   "",
