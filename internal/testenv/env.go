@@ -90,7 +90,7 @@ func (e *Env) CAFile() (string, error) {
 	return path, e.write(path, e.ca.pem, 0o644)
 }
 
-// Close ends every process and removes the folder. With TRANSPORTD_KEEP set in the
+// Close ends every process and removes the folder. With TESTENV_KEEP set in the
 // environment the folder stays, for a look at the logs.
 func (e *Env) Close() error {
 	e.mu.Lock()
@@ -103,7 +103,7 @@ func (e *Env) Close() error {
 	}
 	wg.Wait()
 	close(e.spawn)
-	if os.Getenv("TRANSPORTD_KEEP") != "" {
+	if os.Getenv("TESTENV_KEEP") != "" {
 		return nil
 	}
 	return os.RemoveAll(e.dir)

@@ -39,7 +39,7 @@ func DialIRC(ctx context.Context, address, nick string) (*IRCClient, error) {
 		return c, nil
 	}
 	c.Send("NICK " + nick)
-	c.Send("USER " + strings.ToLower(nick) + " 0 * :" + nick)
+	c.Send("USER tester 0 * :" + nick)
 	if _, err := c.Expect(ctx, `^:\S+ (376|422) `); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("registering %s: %w", nick, err)

@@ -124,7 +124,7 @@ func inspircdModules() []string {
 	for _, m := range strings.Fields(`alias allowinvite banexception botmode cap chanhistory cloaking customprefix
 		chghost deaf hidechans inviteexception ircv3 ircv3_accounttag ircv3_batch ircv3_capnotify ircv3_chghost
 		ircv3_ctctags ircv3_echomessage ircv3_invitenotify ircv3_labeledresponse ircv3_msgid
-		ircv3_servertime knock monitor muteban namesx nicklock sanick uhnames sasl servprotect services_account
+		ircv3_servertime knock monitor muteban namesx nicklock  uhnames sasl servprotect services_account
 		setname spanningtree ssl_gnutls sslinfo`) {
 		if _, err := os.Stat("/usr/lib/inspircd/modules/m_" + m + ".so"); err == nil {
 			found = append(found, m)
@@ -155,7 +155,7 @@ const inspircdConfig = `<config format="xml">
 <customprefix name="admin" letter="a" prefix="&amp;" rank="40000" ranktoset="50000">
 <customprefix name="halfop" letter="h" prefix="%" rank="20000" ranktoset="30000">
 <performance softlimit="12800" clonesonconnect="no">
-<options defaultmodes="nt" hostintopic="yes" syntaxhints="no">
+<options defaultmodes="not" hostintopic="yes" syntaxhints="no">
 <limits maxnick="31" maxchan="64" maxmodes="20" maxident="11" maxhost="64" maxquit="255" maxtopic="307" maxkick="255" maxreal="128" maxaway="200">
 <maxlist mode="*" limit="100">
 <files motd="{{.Dir}}/motd">

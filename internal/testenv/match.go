@@ -14,6 +14,9 @@ type Match struct {
 
 func (m Match) String() string { return m.words }
 
+// Holds tells whether the condition holds.
+func (m Match) Holds(n *Node) bool { return m.ok(n) }
+
 // All holds when every condition does.
 func All(ms ...Match) Match {
 	words := make([]string, len(ms))

@@ -5,7 +5,7 @@ Commands:  {"op": "connect", "id": ID, "jid": JID, "password": P, "port": N}
            {"op": "disconnect", "id": ID}     a polite end
            {"op": "abort", "id": ID}          the connection is cut
 Events, one JSON object a line on standard output:
-           {"ev": "up" | "down" | "failed" | "stanza", "id": ID, "t": SECONDS, "xml" | "text": ...}
+           {"ev": "up" | "down" | "failed" | "stanza" | "unsent", "id": ID, "t": SECONDS, "xml" | "text": ...}
 Every incoming stanza is reported as it came, before the library looks at it. The
 library answers what clients answer by themselves: pings, disco, unknown queries.
 """
@@ -18,6 +18,7 @@ import time
 from xml.etree import ElementTree as ET
 
 import slixmpp
+from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
 
@@ -42,6 +43,12 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("failed_all_auth", lambda _: emit("failed", name, text="login refused"))
         self.add_event_handler("connection_failed", self.refused)
         self.add_event_handler("disconnected", self.ended)
+
+    def _spawn_event(self, xml):
+        try:
+            super()._spawn_event(xml)
+        except Exception as error:  # it was reported; the library cannot read it
+            logging.error("%s: %r", self.name_, error)
 
     def incoming_filter(self, xml):
         xml = super().incoming_filter(xml)
@@ -69,8 +76,11 @@ def run(clients, command):
         return
     client = clients[name]
     if op == "send":
-        # ElementTree would rewrite prefixes; what the test wrote goes out.
-        client.send_raw(command["xml"])
+        try:
+            # As it is: ElementTree would rewrite prefixes.
+            client.send_raw(command["xml"])
+        except NotConnectedError:
+            emit("unsent", name, xml=command["xml"])
     elif op == "disconnect":
         client.disconnect(wait=0.5)
     elif op == "abort":

@@ -46,6 +46,7 @@ type XMPPClient struct {
 	up      chan error // one message an attempt to connect
 	ids     atomic.Int64
 	seq     int // of the last stanza; only the reader of the process uses it
+	unsent  inbox[Stanza]
 	port    int
 }
 
@@ -124,13 +125,17 @@ func (c *XMPPClient) report(r report) {
 	case "down":
 		c.in.close(errors.New("the client is not connected any more: " + r.Text))
 		c.settle(errors.New("the connection ended before the login: " + r.Text))
-	case "stanza":
+	case "stanza", "unsent":
 		n, err := ParseNode(r.XML)
 		if err != nil {
 			c.in.close(fmt.Errorf("a stanza cannot be read: %w: %s", err, r.XML))
 			return
 		}
 		sec, frac := math.Modf(r.T)
+		if r.Ev == "unsent" {
+			c.unsent.put(Stanza{Node: n, At: time.Unix(int64(sec), int64(frac*1e9))})
+			return
+		}
 		c.seq++
 		c.in.put(Stanza{Node: n, At: time.Unix(int64(sec), int64(frac*1e9)), Seq: c.seq})
 	}
@@ -259,6 +264,9 @@ func (c *XMPPClient) Received(ms ...Match) []Stanza {
 	return list
 }
 
+// Unsent is what could not be sent because there was no connection.
+func (c *XMPPClient) Unsent() []Stanza { return c.unsent.all() }
+
 // Forget drops what has arrived and was not taken.
 func (c *XMPPClient) Forget() { c.in.forget() }
 
@@ -281,10 +289,22 @@ func (c *XMPPClient) AwaitDown(ctx context.Context) error {
 	return nil
 }
 
+// shownStanzas is how many stanzas an error message shows, and shownBytes how
+// much of each.
+const (
+	shownStanzas = 15
+	shownBytes   = 500
+)
+
 func (c *XMPPClient) waiting() string {
+	rest := c.in.rest()
 	var b strings.Builder
-	for _, s := range c.in.rest() {
-		b.WriteString("  " + s.String() + "\n")
+	for _, s := range rest[max(0, len(rest)-shownStanzas):] {
+		text := s.String()
+		if len(text) > shownBytes {
+			text = text[:shownBytes] + "…"
+		}
+		b.WriteString("  " + text + "\n")
 	}
 	return b.String()
 }
@@ -293,3 +313,6 @@ func (c *XMPPClient) waiting() string {
 func Escape(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(s)
 }
+
+// Raw is an argument of Send that is markup already.
+type Raw string

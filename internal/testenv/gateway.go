@@ -1,0 +1,197 @@
+package testenv
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Network is an IRC network of a gateway's configuration.
+type Network struct {
+	Name   string // as in addresses
+	Server *IRCServer
+	TLS    bool
+	// Throttled: with the flood control transportd ships with, else with none.
+	Throttled bool
+}
+
+// GatewayOptions say what transportd serves.
+type GatewayOptions struct {
+	Domain   string
+	XMPP     *XMPPServer
+	Networks []Network
+	Binary   string // a built transportd; empty: what Build made
+}
+
+// Gateway is a running transportd.
+type Gateway struct {
+	*Server
+	Domain string
+	health string // base URL of the health and metrics endpoints
+}
+
+// Build builds transportd from the module of the working directory, with the race
+// detector when the caller has it.
+func (e *Env) Build(ctx context.Context) error {
+	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return fmt.Errorf("looking for the module: %w", err)
+	}
+	args := []string{"build", "-buildvcs=false", "-o", e.Binary()}
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/transportd")...)
+	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building transportd: %w\n%s", err, out)
+	}
+	return e.give(e.Binary())
+}
+
+// Binary is where Build puts transportd.
+func (e *Env) Binary() string { return filepath.Join(e.dir, "transportd") }
+
+// gatewayConfig is what the configuration is filled from.
+type gatewayConfig struct {
+	Dir, Domain, UserDomain, XMPP, Secret, CA, Health string
+	Networks                                          []networkConfig
+}
+
+type networkConfig struct {
+	Name, Host, Port string
+	Plain, Fast      bool
+}
+
+// copyOf puts a transportd built elsewhere where the user the processes run as
+// can reach it.
+func (e *Env) copyOf(binary string) (string, error) {
+	if binary == "" || binary == e.Binary() {
+		return e.Binary(), nil
+	}
+	text, err := os.ReadFile(binary)
+	if err != nil {
+		return "", fmt.Errorf("reading the transportd to run: %w", err)
+	}
+	dir, err := e.folder("bin")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "transportd")
+	return bin, e.write(bin, string(text), 0o755)
+}
+
+// StartTransportd starts a transportd with an empty state and waits until it
+// serves.
+func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, error) {
+	bin, err := e.copyOf(o.Binary)
+	if err != nil {
+		return nil, err
+	}
+	ca, err := e.CAFile()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{Domain: o.Domain}
+	g.Server, err = e.launch(ctx, "transportd", 1, func(dir string, ports []int) (func() *exec.Cmd, error) {
+		c := gatewayConfig{
+			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: ca,
+			XMPP: Address(o.XMPP.Component), Health: Address(ports[0]),
+		}
+		for _, n := range o.Networks {
+			port := strconv.Itoa(n.Server.Plain)
+			if n.TLS {
+				port = "+" + strconv.Itoa(n.Server.TLS)
+			}
+			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: Host, Port: port, Plain: !n.TLS, Fast: !n.Throttled})
+		}
+		conf, err := e.render(transportdConfig, dir, "transportd.toml", c)
+		return func() *exec.Cmd { return exec.Command(bin, "run", "--config", conf) }, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.health = "http://" + Address(g.ports[0])
+	return g, g.AwaitReady(ctx)
+}
+
+// Start starts a stopped transportd with the state it left.
+func (g *Gateway) Start(ctx context.Context) error {
+	if err := g.Server.Start(ctx); err != nil {
+		return err
+	}
+	return g.AwaitReady(ctx)
+}
+
+// Restart kills transportd and starts it again.
+func (g *Gateway) Restart(ctx context.Context) error {
+	g.Kill9()
+	return g.Start(ctx)
+}
+
+// AwaitReady waits until transportd serves its domain.
+func (g *Gateway) AwaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not within %v", startTimeout))
+	defer cancel()
+	return g.Process().until(ctx, "serving "+g.Domain, func() bool {
+		resp, err := g.get(ctx, "/readyz")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+func (g *Gateway) get(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.health+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return (&http.Client{Timeout: 10 * time.Second}).Do(req)
+}
+
+// Metric is the sum of a metric over its labels.
+func (g *Gateway) Metric(ctx context.Context, name string) (float64, error) {
+	resp, err := g.get(ctx, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	sum, found := 0.0, false
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		rest, ok := strings.CutPrefix(lines.Text(), name)
+		if !ok || rest == "" || rest[0] != ' ' && rest[0] != '{' {
+			continue
+		}
+		v, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
+		if err != nil {
+			return 0, err
+		}
+		sum, found = sum+v, true
+	}
+	if !found {
+		return 0, fmt.Errorf("there is no metric %s", name)
+	}
+	return sum, lines.Err()
+}
+
+// Fault is a sign of a defect in what transportd has written so far, a data race
+// or a panic; empty when there is none.
+func (g *Gateway) Fault() string {
+	log := g.Log()
+	for _, sign := range []string{"WARNING: DATA RACE", "panic: ", "goroutine 1 ["} {
+		if i := strings.Index(log, sign); i >= 0 {
+			return log[i:min(len(log), i+4000)]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,43 @@
+package testenv
+
+// The networks are on loopback and their certificate is our own, and neither
+// rates nor flood control are to make one scenario wait for another.
+const transportdConfig = `[log]
+level = "debug"
+
+[store]
+path = "{{.Dir}}/transportd.db"
+key_file = "{{.Dir}}/transportd.key"
+
+[ops]
+listen = "{{.Health}}"
+
+[[gateways]]
+name = "irc"
+domain = "{{.Domain}}"
+driver = "irc"
+server = "{{.XMPP}}"
+secret = "{{.Secret}}"
+users = ["{{.UserDomain}}"]
+admins = ["admin@{{.UserDomain}}"]
+
+[gateways.rates]
+joins_user = "off"
+joins_domain = "off"
+connections_user = "off"
+connections_domain = "off"
+registrations_user = "off"
+registrations_domain = "off"
+
+[gateways.irc]
+allow_private = true
+ca_file = "{{.CA}}"
+connect_interval = "1ms"
+{{range .Networks}}
+[[gateways.irc.networks]]
+name = "{{.Name}}"
+hosts = ["{{.Host}}"]
+ports = ["{{.Port}}"]
+plain = {{.Plain}}
+{{if .Fast}}burst = -1
+{{end}}{{end}}`

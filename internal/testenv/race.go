@@ -1,0 +1,6 @@
+//go:build race
+
+package testenv
+
+// raceDetector: transportd is built as the tests are.
+const raceDetector = true
