@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -189,5 +190,24 @@ func TestSpread(t *testing.T) {
 	s := spreadOf("x", d)
 	if s.N != 1000 || s.Min != 1 || s.P50 != 501 || s.P90 != 901 || s.P99 != 991 || s.Max != 1000 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// The daemon itself, built from this tree: nothing is lost, doubled or reordered, whatever the IRC server offers.
+func TestSmokeTransportd(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "transportd")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "transportd/cmd/transportd").CombinedOutput(); err != nil {
+		t.Fatalf("building transportd: %v\n%s", err, out)
+	}
+	for _, caps := range []string{"none", "modern"} {
+		t.Run(caps, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "load.json")
+			var out bytes.Buffer
+			err := run([]string{"-smoke", "-gateways", "transportd", "-transportd", program, "-caps", caps, "-json", file, "-dir", t.TempDir()}, &out)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out.String())
+			}
+			checkSmoke(t, file, "null", "transportd")
+		})
 	}
 }

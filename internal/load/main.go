@@ -45,6 +45,7 @@ type options struct {
 	keep       bool
 	json       string
 	transportd string
+	ops        string
 	biboumi    string
 	history    bool
 	fault      string
@@ -105,6 +106,7 @@ func parseOptions(args []string) (*options, error) {
 	fs.BoolVar(&opt.keep, "keep", false, "keep the gateways' files")
 	fs.StringVar(&opt.json, "json", "", "file for the figures")
 	fs.StringVar(&opt.transportd, "transportd", "bin/transportd", "the transportd program")
+	fs.StringVar(&opt.ops, "transportd-ops", "", "host:port for transportd's metrics and profiles while it is measured")
 	fs.StringVar(&opt.biboumi, "biboumi", "biboumi", "the biboumi program")
 	fs.BoolVar(&opt.history, "biboumi-history", false, "leave biboumi's archive on, its default (a disk commit a message)")
 	fs.StringVar(&opt.fault, "relay-fault", "", "let the relay do something wrong, to see it noticed: lose@line=100")
@@ -175,7 +177,7 @@ func (o *options) subjects() []subject {
 	for _, g := range o.gateways {
 		switch g {
 		case "transportd":
-			out = append(out, transportdSubject{program: o.transportd})
+			out = append(out, transportdSubject{program: o.transportd, ops: o.ops})
 		case "biboumi":
 			out = append(out, biboumiSubject{program: o.biboumi, history: o.history})
 		}

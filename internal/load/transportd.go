@@ -9,7 +9,10 @@ import (
 )
 
 // transportdSubject is the daemon of this project.
-type transportdSubject struct{ program string }
+type transportdSubject struct {
+	program string
+	ops     string // where it serves metrics and profiles; "" for nowhere
+}
 
 func (transportdSubject) name() string                        { return "transportd" }
 func (transportdSubject) network() string                     { return "load" }
@@ -23,7 +26,8 @@ path = %q
 key_file = %q
 
 [ops]
-listen = ""
+listen = %q
+profile = true
 
 [[gateways]]
 name = "irc"
@@ -51,7 +55,7 @@ connect_interval = "1us"
 
 func (t transportdSubject) command(e environment) (*exec.Cmd, error) {
 	file := filepath.Join(e.dir, "transportd.toml")
-	text := fmt.Sprintf(transportdConfig, filepath.Join(e.dir, "transportd.db"), filepath.Join(e.dir, "transportd.key"),
+	text := fmt.Sprintf(transportdConfig, filepath.Join(e.dir, "transportd.db"), filepath.Join(e.dir, "transportd.key"), t.ops,
 		e.domain, local(e.xmppPort), e.secret, e.users, e.ircPort)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
