@@ -27,7 +27,9 @@ func TestWhois(t *testing.T) {
 }
 
 func TestProfileOfAllNumerics(t *testing.T) {
-	line := func(code string, params ...string) reply { return reply{code, append([]string{"me", "bob"}, params...)} }
+	line := func(code string, params ...string) reply {
+		return reply{code, append([]string{"me", "bob"}, params...)}
+	}
 	p := profileOf([]reply{
 		line("311", "user", "host", "*", "Bob B."), line("312", "irc.test", "a server"), line("330", "Robert", "is logged in as"),
 		line("319", "@#a +#b "), line("317", "61", "1700000000", "seconds idle, signon time"), line("671", "is using a secure connection"),
