@@ -35,7 +35,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			_, _ = g.ReadSecret()
 		}
-		if _, changes := c.Reloaded(&c, nil); err == nil && len(changes) != 0 {
+		if _, changes := c.Reloaded(&c); err == nil && len(changes) != 0 {
 			t.Fatalf("changes without a change: %v", changes)
 		}
 		_ = c.Warnings()

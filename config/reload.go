@@ -14,12 +14,11 @@ type Change struct {
 }
 
 // Reloaded returns c with everything of next that can change while running, and
-// what differs, by key. live tells whether a driver takes a key of its section
-// at run time; nil: none.
-func (c *Config) Reloaded(next *Config, live func(driver, key string) bool) (Config, []Change) {
+// what differs, by key. A driver's section never changes while running.
+func (c *Config) Reloaded(next *Config) (Config, []Change) {
 	out := *c
 	out.options = next.options
-	m := merger{live: live}
+	var m merger
 	m.structs(reflect.ValueOf(&out).Elem(), reflect.ValueOf(next).Elem(), "", false)
 	out.Gateways = slices.Clone(c.Gateways)
 	for i := range out.Gateways {
@@ -42,10 +41,7 @@ func (c *Config) Reloaded(next *Config, live func(driver, key string) bool) (Con
 	return out, m.changes
 }
 
-type merger struct {
-	live    func(driver, key string) bool
-	changes []Change
-}
+type merger struct{ changes []Change }
 
 // structs copies the live fields of from to to and notes all that differ.
 func (m *merger) structs(to, from reflect.Value, at string, live bool) {
@@ -69,35 +65,20 @@ func (m *merger) structs(to, from reflect.Value, at string, live bool) {
 	}
 }
 
-// section does the same for the keys of a driver's section.
-func (m *merger) section(to, from *Gateway) {
-	if to.Driver != from.Driver {
+// section notes the keys of a driver's section that differ.
+func (m *merger) section(old, next *Gateway) {
+	if old.Driver != next.Driver {
 		return // noted as a change of driver
 	}
-	merged := map[string]any{}
-	for key, v := range to.Section.raw {
-		merged[key] = v
-	}
 	keys := map[string]bool{}
-	for key := range to.Section.raw {
-		keys[key] = true
-	}
-	for key := range from.Section.raw {
-		keys[key] = true
+	for _, raw := range []map[string]any{old.Section.raw, next.Section.raw} {
+		for key := range raw {
+			keys[key] = true
+		}
 	}
 	for key := range keys {
-		v, present := from.Section.raw[key]
-		if reflect.DeepEqual(to.Section.raw[key], v) {
-			continue
-		}
-		live := m.live != nil && m.live(to.Driver, key)
-		m.changes = append(m.changes, Change{join(to.Section.key, key), live})
-		switch {
-		case live && present:
-			merged[key] = v
-		case live:
-			delete(merged, key)
+		if !reflect.DeepEqual(old.Section.raw[key], next.Section.raw[key]) {
+			m.changes = append(m.changes, Change{Key: join(old.Section.key, key)})
 		}
 	}
-	to.Section.raw = merged
 }

@@ -163,7 +163,7 @@ func (d *daemon) reload() {
 		}
 		return
 	}
-	merged, changes := d.cfg.Reloaded(&next, nil)
+	merged, changes := d.cfg.Reloaded(&next)
 	d.cfg = merged
 	if h, ok := d.log.Handler().(*switchHandler); ok {
 		h.logging.set(merged.Log)

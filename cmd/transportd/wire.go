@@ -49,7 +49,7 @@ func (g *gateway) wire(db *store.DB) {
 	}, g.resolvePrompt, component.AddressHost)
 	component.HandleDisco(services, serviceKinds...)
 	services.Disco.AddFeature(component.AddressHost, xep.NSMUC)
-	services.Disco.AddFeature(component.AddressNetwork, xep.NSPing) // whether the link is up, so the sessions answer
+	services.Disco.AddFeature(component.AddressNetwork, xep.NSPing)          // whether the link is up, so the sessions answer
 	services.Disco.HandleItems(component.AddressNetwork, g.sessions.Deliver) // the network's rooms
 	g.sessions.SetCaps(services.Disco.Info(component.AddressHost).Caps())
 
