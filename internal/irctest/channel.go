@@ -278,7 +278,8 @@ func (s *Server) changeMode(by *Client, ch *channel, change modeChange, kind int
 		complain("482", ch.name, "You're not a channel operator")
 		return change, false
 	case kind == 1:
-		return change, s.changeList(by, ch, change)
+		ok := s.changeList(by, ch, &change)
+		return change, ok
 	case kind == 5:
 		return s.changeRank(ch, change, complain)
 	case kind != 4 && change.set && change.param == "":
@@ -319,7 +320,7 @@ func (s *Server) changeRank(ch *channel, change modeChange, complain func(string
 	return change, true
 }
 
-func (s *Server) changeList(by *Client, ch *channel, change modeChange) bool {
+func (s *Server) changeList(by *Client, ch *channel, change *modeChange) bool {
 	list := ch.lists[change.mode]
 	if change.mode == 'b' && !strings.ContainsAny(change.param, "!@") {
 		change.param += "!*@*"
