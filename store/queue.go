@@ -32,6 +32,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	pending map[any]change
+	writing int           // changes on their way to the disk
 	failing error         // why the last batch was not written, nil when it was
 	running bool          // the writer goroutine exists
 	closed  bool          //
@@ -122,7 +123,7 @@ func (q *queue) report(err error) {
 func (q *queue) writeBatch() error {
 	q.mu.Lock()
 	batch := q.pending
-	q.pending = make(map[any]change, min(len(batch), 64))
+	q.pending, q.writing = make(map[any]change, min(len(batch), 64)), len(batch)
 	q.mu.Unlock()
 	if len(batch) == 0 {
 		return nil
@@ -137,11 +138,12 @@ func (q *queue) writeBatch() error {
 		}
 		return nil
 	})
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.writing = 0
 	if err == nil {
 		return nil
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	for key, c := range batch {
 		if _, newer := q.pending[key]; !newer {
 			q.pending[key] = c
@@ -204,9 +206,10 @@ func (db *DB) Flush(ctx context.Context) error {
 	return db.queue.flush(ctx)
 }
 
-// Queued is how many changes wait to be written, at most QueueLimit and a batch.
+// Queued is how many changes are not on the disk yet, at most QueueLimit and a
+// batch.
 func (db *DB) Queued() int {
 	db.queue.mu.Lock()
 	defer db.queue.mu.Unlock()
-	return len(db.queue.pending)
+	return len(db.queue.pending) + db.queue.writing
 }
