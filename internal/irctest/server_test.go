@@ -113,6 +113,7 @@ func TestExtensions(t *testing.T) {
 		alice.say("@label=2;+typing=active PRIVMSG #r :hello")
 	}
 	bob.ExpectSeen(t, `^@msgid=\w+;\+typing=active :alice!~alice@user.test PRIVMSG #r :hello$`)
+	alice.exchange("> @label=9 PRIVMSG alice :me", "< label=9", "< PRIVMSG alice :me") // the echo, and the message itself
 	alice.exchange("> @label=3 PONG x", "< @label=3;time=", "> @label=4 PRIVMSG #none :x", "< label=4")
 	alice.exchange("> PRIVMSG NickServ :IDENTIFY wrong", "< Password incorrect", "> PRIVMSG NickServ :IDENTIFY pw", "< 900 alice alice!", "< ACCOUNT alice",
 		"> AWAY :lunch", "< 306", "> SETNAME :New Name", "< SETNAME :New Name")

@@ -161,9 +161,10 @@ func closeSocket(sock net.Conn) {
 // Read returns the next message, in the order of the network, beginning with
 // the notices and login numerics before 001. Strings are valid UTF-8.
 //
-// It blocks, and ends with ctx (ctx.Err()), with Close (ErrClosed), or when the
-// connection is over (*Failure); the connection is closed then and every
-// further call returns the same.
+// It blocks until there is one, or the connection is over: *Failure, ErrClosed
+// after Close, the error of ctx. Every further call returns the same. ctx binds
+// the connection and not the call: its end closes the connection, even between
+// two calls. So pass the same one every time.
 //
 // PING and our own keepalive are handled inside and not returned: PINGs of
 // everything that has arrived are answered before the first of those lines is
