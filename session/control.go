@@ -260,8 +260,12 @@ func (s *Session) renew(old *link) {
 		return
 	}
 	for _, r := range rooms {
-		if s.rooms[r.jid.Local] == r {
+		if id := r.id; s.rooms[r.jid.Local] == r {
+			r.unnamed()
 			r.l = l
+			if id != "" {
+				r.named(id)
+			}
 		}
 	}
 	l.downAt = time.Now()

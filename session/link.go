@@ -57,6 +57,8 @@ type link struct {
 	away     bool
 	awayText string
 
+	rooms map[bridges.RoomID]*room // entered, by the network's name for them
+
 	helpers sync.WaitGroup
 	runCtx  context.Context
 }

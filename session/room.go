@@ -84,14 +84,25 @@ func (s *Session) roomsOf(l *link) []*room {
 	return out
 }
 
-// byID returns the room a network means.
-func (s *Session) byID(l *link, id bridges.RoomID) *room {
-	for _, r := range s.rooms {
-		if r.l == l && r.id == id {
-			return r
-		}
+// byID returns the room a network means, where it has been entered.
+func (s *Session) byID(l *link, id bridges.RoomID) *room { return l.rooms[id] }
+
+// named gives a room the network's name for it.
+func (r *room) named(id bridges.RoomID) {
+	r.unnamed()
+	if r.l.rooms == nil {
+		r.l.rooms = make(map[bridges.RoomID]*room)
 	}
-	return nil
+	r.id = id
+	r.l.rooms[id] = r
+}
+
+// unnamed takes that back.
+func (r *room) unnamed() {
+	if r.id != "" && r.l.rooms[r.id] == r {
+		delete(r.l.rooms, r.id)
+	}
+	r.id = ""
 }
 
 // addRoom makes a room that is to be joined.
@@ -110,6 +121,9 @@ func (s *Session) addRoom(l *link, jid component.JID, name string) *room {
 func (r *room) gone() {
 	if r.rooms[r.jid.Local] != r {
 		return
+	}
+	if r.l.rooms[r.id] == r {
+		delete(r.l.rooms, r.id)
 	}
 	if r.part != nil {
 		r.part.Stop()
@@ -305,7 +319,8 @@ func (r *room) onEntered(ev *bridges.Entered) {
 		return
 	}
 	wasIn := r.entered() && r.shown != nil
-	r.id, r.state = ev.Room, roomIn
+	r.named(ev.Room)
+	r.state = roomIn
 	r.subject = ev.Subject
 	r.l.downAt = time.Time{}
 	if wasIn {
@@ -429,7 +444,8 @@ func (r *room) left() {
 		return
 	}
 	if r.rejoin && len(r.seats) > 0 {
-		r.rejoin, r.state, r.id = false, roomJoining, ""
+		r.rejoin, r.state = false, roomJoining
+		r.unnamed()
 		r.join()
 		return
 	}
