@@ -251,6 +251,7 @@ func (o joinOutcome) outcome(s *Session, ev bridges.Event) {
 	r := o.r
 	r.joining = false
 	if s.rooms[r.jid.Local] != r {
+		s.enteredLate(r, ev)
 		return
 	}
 	switch ev := ev.(type) {
@@ -261,6 +262,22 @@ func (o joinOutcome) outcome(s *Session, ev bridges.Event) {
 			return // the link's end decides
 		}
 		r.failJoin(ev.Err)
+	}
+}
+
+// enteredLate is a join that came through when nobody wanted it any more: who
+// asked again in the meantime gets it, else the room is left.
+func (s *Session) enteredLate(r *room, ev bridges.Event) {
+	in, ok := ev.(*bridges.Entered)
+	if !ok || r.l.dead {
+		return
+	}
+	if again := s.rooms[r.jid.Local]; again != nil && again.l == r.l && again.state == roomJoining {
+		again.onEntered(in)
+		return
+	}
+	if s.byID(r.l, in.Room) == nil {
+		r.l.quietly("leave", r.l.net.Leave(0, in.Room, ""))
 	}
 }
 

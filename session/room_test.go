@@ -8,6 +8,7 @@ import (
 
 	"transportd/bridges"
 	"transportd/bridges/bridgetest"
+	"transportd/component"
 )
 
 const muc = "<x xmlns='http://jabber.org/protocol/muc'/>"
@@ -398,5 +399,33 @@ func TestShutdownLeavesPolitely(t *testing.T) {
 		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
 		w.expect(`type="error" & service-unavailable`)
 		w.manager()
+	})
+}
+
+func TestClientThatLeavesBeforeItIsInLeavesTheNetworkToo(t *testing.T) {
+	scenario(t, func(w *world) {
+		var ref bridges.Ref
+		w.driver.Gate = func(n *bridgetest.ScriptNet, _ int, _ bridges.Start) error {
+			n.Doors["#room"] = func(r bridges.Ref, _ string, _ bridges.JoinOptions) { ref = r }
+			return nil
+		}
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		w.from("<presence type='unavailable' from='ALICE/a' to='#room%net@GW/alice'/>")
+		w.news()
+		w.net().Say(&bridges.Entered{Ref: ref, Asked: "#room", Room: "#room", Name: "#room", Self: bridgetest.Person("alice")})
+		w.called("leave #room")
+		w.expect()
+	})
+}
+
+func TestWhoIsNoLongerAllowedIsShownOut(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		w.policy.Allowed = func(component.JID) bool { return false }
+		w.m.PolicyChanged()
+		w.expect(`type="unavailable" & code="110" & no longer allowed`)
+		w.called("quit")
+		w.from("<message type='groupchat' id='m' from='ALICE/a' to='#room%net@GW'><body>x</body></message>")
+		w.expect(`type="error" & forbidden`)
 	})
 }
