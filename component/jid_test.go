@@ -38,7 +38,7 @@ func TestParseJID(t *testing.T) {
 func TestParseJIDRefuses(t *testing.T) {
 	long := strings.Repeat("x", 1024)
 	for _, s := range []string{
-		"", "@", "/", "..", "b..", strings.Repeat("İ", 511) + "@b", "@b", "a@", "a@/r", "b/", "a@b/", ".", "a@b@c", "a b@c", "a@b c", "a\x00@b", "a@b/\x01", "a@b/\x7f",
+		"", "@", "/", "..", "b..", strings.Repeat("Ⱥ", 511) + "@b", "@b", "a@", "a@/r", "b/", "a@b/", ".", "a@b@c", "a b@c", "a@b c", "a\x00@b", "a@b/\x01", "a@b/\x7f",
 		"a'b@c", "a\"b@c", "a&b@c", "a:b@c", "<a>@b", "a@b%c", "a@b#", "\xff@b", "a@\xff", "a@b/\xff", "a\u00a0@b", "a@b/\u0085",
 		"a@b/\ufffe", "a\ufffd@b", long + "@b", "a@" + long, "a@b/" + long,
 	} {

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"bytes"
 	"encoding/xml"
 	"strconv"
 	"sync"
@@ -26,6 +27,7 @@ type Out struct {
 	buf   []byte
 	stack []openElement
 	open  bool // the start tag of the innermost element is not closed yet
+	tagAt int  // where that tag begins
 
 	kind     Kind
 	from, to JID
@@ -68,7 +70,7 @@ func ErrorReply(req *Stanza, e *StanzaError) *Out {
 }
 
 func newOut(k Kind, from, to JID, typ, id string) *Out {
-	o := getOut()
+	o := getOut() // the tag begins at 0
 	o.kind, o.from, o.to, o.typ, o.id = k, from, to, typ, id
 	name := k.String()
 	o.buf = append(append(o.buf, '<'), name...)
@@ -117,7 +119,11 @@ func (o *Out) start(space, parent, name string) {
 	if !validName(name) {
 		o.fail("an element's name is not allowed: " + strconv.Quote(name))
 	}
+	if space == NSXML || space == nsXMLNS {
+		o.fail("an element is in a reserved namespace")
+	}
 	o.closeTag()
+	o.tagAt = len(o.buf)
 	o.buf = append(append(o.buf, '<'), name...)
 	o.stack = append(o.stack, openElement{name, space})
 	o.open = true
@@ -137,8 +143,29 @@ func (o *Out) Attr(name, value string) *Out {
 		o.fail("an attribute's name is not allowed: " + strconv.Quote(name))
 		return o
 	}
+	if o.hasAttr(name) {
+		o.fail("an attribute is given twice: " + name)
+		return o
+	}
 	o.rawAttr(name, value)
 	return o
+}
+
+// hasAttr reports whether the open tag has an attribute. Values hold no quotes, so
+// what is found is no part of one.
+func (o *Out) hasAttr(name string) bool {
+	tag := o.buf[o.tagAt:]
+	for {
+		i := bytes.Index(tag, []byte(name))
+		if i < 0 {
+			return false
+		}
+		end := i + len(name)
+		if i > 0 && tag[i-1] == ' ' && end+1 < len(tag) && tag[end] == '=' && tag[end+1] == '"' {
+			return true
+		}
+		tag = tag[end:]
+	}
 }
 
 func (o *Out) rawAttr(name, value string) {
@@ -310,6 +337,9 @@ func (o *Out) SetTo(to JID) *Out {
 		o.buf = b[:grown]
 	}
 	copy(o.buf[o.toPos:], v)
+	if o.tagAt > o.toPos {
+		o.tagAt += o.toPos + len(v) - o.toEnd
+	}
 	o.toEnd = o.toPos + len(v)
 	o.to = to
 	return o

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -71,8 +72,14 @@ func (g *gate) set(shut, closed bool) {
 
 // Read implements io.Reader for the connection's decoder.
 func (c *Conn) Read(b []byte) (int, error) {
-	c.gate.pass()
-	return c.raw.Read(b)
+	for {
+		c.gate.pass()
+		n, err := c.raw.Read(b)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue // Stall interrupted it
+		}
+		return n, err
+	}
 }
 
 // read takes in all the component sends, until its stream ends; an end of its
@@ -209,11 +216,18 @@ func (c *Conn) Send(x string, args ...any) {
 // expected of it afterwards.
 func (c *Conn) SendRaw(x string) { _, _ = io.WriteString(c.raw, x) }
 
-// Stall makes the server read no more, so that the component's writes pile up.
-func (c *Conn) Stall() { c.gate.set(true, false) }
+// Stall makes the server read no more, from now on, so that the component's
+// writes pile up.
+func (c *Conn) Stall() {
+	c.gate.set(true, false)
+	_ = c.raw.SetReadDeadline(time.Unix(1, 0)) // a closed connection does not read either
+}
 
 // Resume ends Stall.
-func (c *Conn) Resume() { c.gate.set(false, false) }
+func (c *Conn) Resume() {
+	_ = c.raw.SetReadDeadline(time.Time{})
+	c.gate.set(false, false)
+}
 
 // StreamError ends the stream with a stream error and closes the connection.
 func (c *Conn) StreamError(condition, text string) {
