@@ -354,6 +354,9 @@ func TestSTS(t *testing.T) {
 	if _, known := o.STS.upgrade(o.Endpoints[0]); known {
 		t.Error("duration 0 does not end the policy")
 	}
+	if len(o.STS.hosts) != 0 {
+		t.Error("an ended policy is kept")
+	}
 }
 
 func TestLimiter(t *testing.T) {

@@ -190,10 +190,10 @@ func (c *Conn) nextMechanism(why *Failure) {
 		return
 	}
 	left := x.mechanisms[1:]
-	if len(left) > 0 && left[0] == Plain && x.mechanisms[0] == ScramSHA256 && (x.distrusted || c.info.TLS == nil) {
-		left = left[1:]
+	if x.mechanisms[0] == ScramSHA256 && (x.distrusted || c.info.TLS == nil) {
+		left = slices.DeleteFunc(slices.Clone(left), func(name string) bool { return name == Plain })
 	}
-	if x.distrusted || len(left) == 0 {
+	if len(left) == 0 {
 		c.sasl = nil
 		c.setLogin("", why)
 		return

@@ -63,6 +63,7 @@ func TestSASL(t *testing.T) {
 					if tc.sasl.Password != "" && strings.Contains(f.Error(), tc.sasl.Password) && tc.sasl.Password != "x" {
 						t.Errorf("the password is in %q", f.Error())
 					}
+					s.WaitGone(t, "user")
 					return
 				}
 				c := dial(t, o)
@@ -105,6 +106,7 @@ func TestSASLAbsent(t *testing.T) {
 				want = SASLFailed
 			}
 			dialFailure(t, o, want)
+			s.WaitGone(t, "alice")
 			o.SASL = &SASL{Account: "alice", Password: "secret"}
 			c := dial(t, o)
 			if account, _ := c.Login(); account != "" {
