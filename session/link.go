@@ -71,7 +71,7 @@ func (s *Session) link(id bridges.NetworkID) (*link, error) {
 		}
 	}
 	acc, registered := s.account(id)
-	l := &link{s: s, id: id, jid: s.m.networkJID(id), log: s.log.With("network", string(id)), registered: registered}
+	l := &link{s: s, id: id, jid: s.m.networkJID(id), log: tag(s.log, "network", string(id)), registered: registered}
 	acc.Log = l.log
 	if registered {
 		l.autojoin = lines(acc.Settings[settingChannels])

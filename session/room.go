@@ -108,7 +108,7 @@ func (r *room) unnamed() {
 // addRoom makes a room that is to be joined.
 func (s *Session) addRoom(l *link, jid component.JID, name string) *room {
 	r := &room{Session: s, l: l, jid: jid.Bare(), name: name}
-	r.log = s.log.With("room", r.jid.String())
+	r.log = tag(s.log, "room", r.jid.String())
 	if s.rooms == nil {
 		s.rooms = make(map[string]*room)
 	}

@@ -65,7 +65,7 @@ func newSession(m *Manager, user component.JID) *Session {
 	return &Session{
 		m:    m,
 		user: user,
-		log:  m.log.With("user", user.String()),
+		log:  tag(m.log, "user", user.String()),
 		up:   m.stream.Up(),
 	}
 }
