@@ -1,6 +1,10 @@
 package component
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // What a byte needs before it may stand in XML.
 const (
@@ -120,4 +124,17 @@ func validName(s string) bool {
 		}
 	}
 	return true
+}
+
+// validSpace reports whether s may be the namespace of something we write: no
+// white space, nothing XML forbids, and none of the two reserved ones.
+func validSpace(s string) bool {
+	for i := range len(s) {
+		if c := class[s[i]]; c == wide {
+			return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !legalRune(r) })
+		} else if s[i] <= ' ' {
+			return false
+		}
+	}
+	return s != NSXML && s != nsXMLNS
 }

@@ -144,9 +144,6 @@ func (f *framer) resize(size int) {
 	f.buf = b
 }
 
-// buffered reports whether bytes are left that were read already.
-func (f *framer) buffered() bool { return f.pos < len(f.buf) }
-
 // next scans what is in the buffer. It reports whether a frame is complete.
 func (f *framer) next() (bool, error) {
 	for f.pos < len(f.buf) {

@@ -3,7 +3,6 @@ package component
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"testing"
 
 	"transportd/internal/xmpptest"
@@ -23,7 +22,6 @@ type streamRig struct {
 
 	end  context.CancelFunc
 	done chan struct{}
-	once sync.Once
 }
 
 // newStreamRig starts a stream against a scripted server on loopback. opts change its

@@ -119,16 +119,13 @@ func (o *Out) start(space, parent, name string) {
 	if !validName(name) {
 		o.fail("an element's name is not allowed: " + strconv.Quote(name))
 	}
-	if space == NSXML || space == nsXMLNS {
-		o.fail("an element is in a reserved namespace")
-	}
 	o.closeTag()
 	o.tagAt = len(o.buf)
 	o.buf = append(append(o.buf, '<'), name...)
 	o.stack = append(o.stack, openElement{name, space})
 	o.open = true
 	if space != parent {
-		o.rawAttr("xmlns", space)
+		o.declare("xmlns", space)
 	}
 }
 
@@ -166,6 +163,15 @@ func (o *Out) hasAttr(name string) bool {
 		}
 		tag = tag[end:]
 	}
+}
+
+// declare writes a namespace declaration. ejabberd ends the stream for a namespace
+// with a line feed in it, so only what can be part of a URI passes.
+func (o *Out) declare(name, space string) {
+	if !validSpace(space) {
+		o.fail("a namespace is not allowed: " + strconv.Quote(space))
+	}
+	o.rawAttr(name, space)
 }
 
 func (o *Out) rawAttr(name, value string) {
@@ -267,7 +273,7 @@ func (o *Out) copyAttr(a *attr) {
 	space, local := a.split()
 	o.prefixes++
 	p := "ns" + strconv.Itoa(o.prefixes)
-	o.rawAttr("xmlns:"+p, space)
+	o.declare("xmlns:"+p, space)
 	o.rawAttr(p+":"+local, a.value)
 }
 

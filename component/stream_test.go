@@ -77,9 +77,11 @@ func TestStreamSurvives(t *testing.T) {
 				conn.Expect(c.answer)
 			}
 			conn.Send(`<message from='a@b.example/r' to='irc.example.org'><body>still there</body></message>`)
-			if s := <-r.got; s.IsError() {
-				s = <-r.got // errors are handed on without the content that broke
-			} else if b, _ := s.Body(); b != "still there" {
+			s := <-r.got
+			if s.IsError() { // errors are handed on without the content that broke
+				s = <-r.got
+			}
+			if b, _ := s.Body(); b != "still there" {
 				t.Fatalf("got %v", s.Element)
 			}
 			if err := r.Send(context.Background(), NewMessage(r.Domain(), mustJID(t, "a@b.example/r"), "", "after")); err != nil {
