@@ -83,7 +83,7 @@ func (d *directory) take(n *network, l *line) bool {
 	case "322":
 		if len(l.Params) >= 3 && len(d.entries) < maxDirectory {
 			d.entries = append(d.entries, bridges.DirectoryEntry{
-				Name: strings.Clone(l.Param(1)), Members: atoi(l.Param(2)), Subject: strings.Clone(plainText(l.Param(3))),
+				Name: strings.Clone(l.Param(1)), Members: atoi(l.Param(2)), Subject: listSubject(l.Param(3)),
 			})
 		}
 	case "323":
@@ -91,9 +91,19 @@ func (d *directory) take(n *network, l *line) bool {
 			return strings.Compare(n.fold(a.Name), n.fold(b.Name))
 		})
 		d.ready, d.fresh = true, time.Now()
+		n.wake(directoryFresh + time.Second) // to give the memory back
 		d.end()
 	}
 	return true
+}
+
+// listSubject is the topic of a LIST line, without the modes that some servers
+// put in front of it: "[+nt] about".
+func listSubject(text string) string {
+	if modes, rest, ok := strings.Cut(text, "]"); ok && strings.HasPrefix(modes, "[+") && !strings.Contains(modes, " ") {
+		text = strings.TrimPrefix(rest, " ")
+	}
+	return strings.Clone(plainText(text))
 }
 
 func (d *directory) end() {

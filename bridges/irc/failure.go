@@ -3,6 +3,8 @@ package irc
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 
 	"transportd/bridges"
 	"transportd/bridges/irc/ircconn"
@@ -54,4 +56,10 @@ func (n *network) readError(err error) error {
 		return errOffline()
 	}
 	return bridges.AsError(err)
+}
+
+// dialFrom connects from a local address.
+func dialFrom(source netip.Addr) ircconn.DialFunc {
+	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))}
+	return d.DialContext
 }

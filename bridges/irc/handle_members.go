@@ -140,7 +140,7 @@ func (n *network) onNick(l *line) {
 	if now == "" {
 		return
 	}
-	if n.isSelf(old) {
+	if n.isSelf(old) || n.isAnswer(l, now) {
 		n.renamed(now)
 		return
 	}
@@ -162,6 +162,13 @@ func (n *network) onNick(l *line) {
 	person.Role, person.Affiliation = 0, 0
 	n.emit(&bridges.Renamed{OldID: oldID, OldNick: old, Member: person})
 	n.recovery.freed(n, old)
+}
+
+// isAnswer tells whether a NICK is the answer to ours although its source is
+// not: InspIRCd writes the new nick there when the line has a label.
+func (n *network) isAnswer(l *line, now string) bool {
+	p := l.label.action
+	return p != nil && p.act == actNick && n.support.CaseMapping.Equal(l.Nick(), now) && n.support.CaseMapping.Equal(p.name, now)
 }
 
 // renamed: we have another nick, by our wish or the network's.
@@ -274,6 +281,9 @@ func (n *network) onAccount(l *line) {
 // onInvite: ":nick INVITE whom #chan"; with invite-notify also for others.
 func (n *network) onInvite(l *line) {
 	whom, name := l.Param(0), l.Param(1)
+	if n.isSelf(l.Nick()) {
+		return // our own, told through 341
+	}
 	if !n.isSelf(whom) {
 		n.notice(l.Nick(), "has invited "+whom+" to "+name)
 		return

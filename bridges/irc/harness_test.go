@@ -90,12 +90,6 @@ func (r *recorder) since(mark int) []bridges.Event {
 	return append([]bridges.Event(nil), r.events[mark:]...)
 }
 
-func (r *recorder) mark() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.events)
-}
-
 // want returns the next event of a type that fits.
 func want[T bridges.Event](t testing.TB, w *world, what string, fits func(T) bool) T {
 	t.Helper()

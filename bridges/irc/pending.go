@@ -2,6 +2,7 @@ package irc
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -40,8 +41,12 @@ type change struct {
 // lateGrace is how long after its fence an action may still be answered.
 const lateGrace = 15 * time.Second
 
-// maxPending bounds the actions under way.
-const maxPending = 256
+// maxPending bounds the actions under way, maxLabels the labels remembered of
+// lines that are done with.
+const (
+	maxPending = 256
+	maxLabels  = 2048
+)
 
 // labelled is what a label was put on: an action, or a line of a message.
 type labelled struct {
@@ -86,6 +91,9 @@ func (n *network) hasLabels() bool {
 }
 
 func (n *network) newLabel(l labelled) string {
+	if len(n.labels) >= maxLabels { // of a server that does not answer them
+		maps.DeleteFunc(n.labels, func(_ string, l labelled) bool { return l.line != nil && l.line.told })
+	}
 	n.lastLabel++
 	label := strconv.FormatUint(n.lastLabel, 36)
 	if n.labels == nil {

@@ -10,14 +10,18 @@ import (
 	"transportd/bridges/irc/ircconn"
 )
 
-// query is a question whose answer somebody waits for. It is bounded by its
-// context and by queryPatience, whichever is shorter.
+// query is a question whose answer somebody waits for. Who asks the same while
+// it is under way shares it. Each waits as long as their context allows, and
+// queryPatience at most.
 type query struct {
-	act   action
-	name  string // folded: a nick or a channel
-	verb  string // of a CTCP question
+	act     action
+	name    string // folded: a nick or a channel
+	verb    string // of a CTCP question
+	waiting int
+	done    chan struct{} // closed at the end
+	// Set before done is closed, read after it.
 	lines []reply
-	done  chan error // buffered: the reader never waits
+	err   error
 }
 
 // reply is one numeric of an answer.
@@ -33,59 +37,61 @@ const (
 )
 
 // ask sends a question and waits for its end.
-func (n *network) ask(ctx context.Context, q *query, lines ...ircconn.Line) error {
-	q.done = make(chan error, 1)
+func (n *network) ask(ctx context.Context, act action, name, verb string, line ircconn.Line) ([]reply, error) {
 	n.mu.Lock()
-	err := n.enqueue(q, lines)
+	q, err := n.enqueue(act, name, verb, line)
 	n.mu.Unlock()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryPatience)
 	defer cancel()
 	select {
-	case err = <-q.done:
+	case <-q.done:
+		return q.lines, q.err
 	case <-ctx.Done():
-		err = bridges.NewError(bridges.Timeout, "There was no answer in time.")
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.queries = slices.DeleteFunc(n.queries, func(other *query) bool { return other == q })
-	return err
+	if q.waiting--; q.waiting == 0 {
+		n.queries = slices.DeleteFunc(n.queries, func(other *query) bool { return other == q })
+	}
+	return nil, bridges.NewError(bridges.Timeout, "There was no answer in time.")
 }
 
-func (n *network) enqueue(q *query, lines []ircconn.Line) error {
+func (n *network) enqueue(act action, name, verb string, line ircconn.Line) (*query, error) {
 	if !n.online() {
-		return errOffline()
+		return nil, errOffline()
+	}
+	for _, q := range n.queries {
+		if q.act == act && q.name == name && q.verb == verb {
+			q.waiting++
+			return q, nil
+		}
 	}
 	if len(n.queries) >= maxQueries {
-		return errBusy()
+		return nil, errBusy()
 	}
-	same := slices.ContainsFunc(n.queries, func(other *query) bool {
-		return other.act == q.act && other.name == q.name && other.verb == q.verb && len(other.lines) == 0
-	})
-	if !same { // otherwise the answer that is on its way serves both
-		if _, err := n.write(lines...); err != nil {
-			return err
-		}
+	if _, err := n.write(line); err != nil {
+		return nil, err
 	}
+	q := &query{act: act, name: name, verb: verb, waiting: 1, done: make(chan struct{})}
 	n.queries = append(n.queries, q)
-	return nil
+	return q, nil
 }
 
-// finish ends the questions that fit.
+// finish ends the questions that fit, and tells whether there were any.
 func (n *network) finish(err error, fits func(*query) bool) bool {
-	found := false
-	for _, q := range n.queries {
-		if fits(q) {
-			found = true
-			select {
-			case q.done <- err:
-			default: // ended already
-			}
+	before := len(n.queries)
+	n.queries = slices.DeleteFunc(n.queries, func(q *query) bool {
+		if !fits(q) {
+			return false
 		}
-	}
-	return found
+		q.err = err
+		close(q.done)
+		return true
+	})
+	return len(n.queries) < before
 }
 
 func (n *network) endQueries(err *bridges.Error) {
@@ -162,14 +168,14 @@ func (n *network) Profile(ctx context.Context, user bridges.UserID) (bridges.Pro
 	if text := badName(nick, bridges.AddressPerson); text != "" {
 		return bridges.Profile{}, bridges.NewError(bridges.NotFound, text)
 	}
-	q := &query{act: actWhois, name: nick}
-	if err := n.ask(ctx, q, ircconn.Line{Command: "WHOIS", Params: []string{nick}}); err != nil {
+	lines, err := n.ask(ctx, actWhois, nick, "", ircconn.Line{Command: "WHOIS", Params: []string{nick}})
+	if err != nil {
 		return bridges.Profile{}, err
 	}
-	if len(q.lines) == 0 {
+	if len(lines) == 0 {
 		return bridges.Profile{}, bridges.NewError(bridges.NotFound, "Nobody has this nickname now.")
 	}
-	return profileOf(q.lines), nil
+	return profileOf(lines), nil
 }
 
 // profileOf reads the numerics of WHOIS.
@@ -229,12 +235,12 @@ func (n *network) List(ctx context.Context, id bridges.RoomID, a bridges.Affilia
 		return entries, nil
 	}
 	n.mu.Unlock()
-	q := &query{act: actBans, name: string(id)}
-	if err := n.ask(ctx, q, ircconn.Line{Command: "MODE", Params: []string{name, "+b"}}); err != nil {
+	lines, err := n.ask(ctx, actBans, string(id), "", ircconn.Line{Command: "MODE", Params: []string{name, "+b"}})
+	if err != nil {
 		return nil, err
 	}
-	entries := make([]bridges.ListEntry, 0, len(q.lines))
-	for _, l := range q.lines { // 367 me #chan mask [by when]
+	entries := make([]bridges.ListEntry, 0, len(lines))
+	for _, l := range lines { // 367 me #chan mask [by when]
 		e := bridges.ListEntry{Mask: plainText(l.params[min(2, len(l.params)-1)])}
 		if len(l.params) > 3 {
 			e.By, _, _ = ircconn.SplitSource(plainText(l.params[3]))
@@ -270,15 +276,15 @@ func (n *network) Probe(ctx context.Context, user bridges.UserID, p bridges.Prob
 	if p == bridges.ProbePing {
 		question += " gateway"
 	}
-	q := &query{act: actProbe, name: nick, verb: verb}
 	start := time.Now()
-	if err := n.ask(ctx, q, ircconn.Line{Command: "PRIVMSG", Params: []string{nick, ctcpMark + question + ctcpMark}}); err != nil {
+	lines, err := n.ask(ctx, actProbe, nick, verb, ircconn.Line{Command: "PRIVMSG", Params: []string{nick, ctcpMark + question + ctcpMark}})
+	if err != nil {
 		return "", err
 	}
 	if p == bridges.ProbePing {
 		return time.Since(start).Round(time.Millisecond).String(), nil
 	}
-	return q.lines[0].params[0], nil
+	return lines[0].params[0], nil
 }
 
 // probed takes the answer to a CTCP question of ours.

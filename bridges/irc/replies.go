@@ -130,10 +130,13 @@ func (n *network) onEndOfNames(l *line) {
 
 // onWhox is 354, "me 152 #chan user host nick flags account".
 func (n *network) onWhox(l *line) {
-	r := n.room(l.Param(2))
-	if l.Param(1) != whoToken || len(l.Params) < 8 || r == nil {
+	if l.Param(1) != whoToken || len(l.Params) < 8 {
 		n.showNumeric(l)
 		return
+	}
+	r := n.room(l.Param(2))
+	if r == nil {
+		return // left meanwhile
 	}
 	nick, away, account := l.Param(5), strings.HasPrefix(l.Param(6), "G"), accountOf(l.Param(7))
 	mask := l.Param(3) + "@" + l.Param(4)
@@ -158,7 +161,7 @@ func (n *network) onWhox(l *line) {
 func (n *network) onEndOfWho(l *line) {
 	r := n.room(l.Param(1))
 	if r == nil || !r.asking {
-		n.showNumeric(l)
+		n.ignoreUnlessRaw(l)
 		return
 	}
 	r.accounts = true

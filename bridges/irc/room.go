@@ -260,7 +260,7 @@ func (r *room) sawBan(mask string) {
 }
 
 func (r *room) banned(m ircconn.CaseMapping, nick, mask string) bool {
-	full := m.Fold(nick + "!" + mask)
+	full := m.Fold(nick + "!" + or(mask, "@"))
 	return slices.ContainsFunc(r.bans, func(ban string) bool { return matches(m.Fold(ban), full) })
 }
 

@@ -26,12 +26,17 @@ type sending struct {
 	last   uint64
 	lines  int
 	failed *bridges.Error
+	told   bool // the outcome has been told
 	at     time.Time
 	id     bridges.MessageID
 }
 
-// maxSends bounds the messages under way.
-const maxSends = 512
+// maxSends bounds the messages under way, maxUnfenced those that rely on their
+// labels alone.
+const (
+	maxSends    = 512
+	maxUnfenced = 8
+)
 
 // Send says something.
 func (n *network) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) error {
@@ -111,7 +116,9 @@ func (n *network) sendParts(s *sending, command, target string, parts []string) 
 			lines[i].Tags = []ircconn.Tag{{Name: "label", Value: label}}
 		}
 	}
-	lines[len(lines)-1].Fence = !labels
+	// With many labels unanswered a fence makes sure of them: a server that
+	// owes one answer must not hold the list up.
+	lines[len(lines)-1].Fence = !labels || len(n.sends) >= maxUnfenced
 	last, err := n.write(lines...)
 	if err != nil {
 		n.dropLabels(s)
@@ -140,12 +147,13 @@ func (n *network) dropLabels(s *sending) {
 	s.labels = nil
 }
 
-// taken: the network has all of a message.
+// taken: the network has all of a message. Labels that a fence has overtaken
+// stay known: a bouncer answers the fence itself, and the echo comes later.
 func (n *network) taken(s *sending) {
-	n.dropLabels(s)
-	if s.failed != nil {
+	if s.told || s.failed != nil {
 		return
 	}
+	s.told = true
 	if s.ref == 0 {
 		return
 	}
@@ -158,7 +166,7 @@ func (n *network) taken(s *sending) {
 // failSend: the network refuses a message, or part of it. The first refusal
 // tells; the message stays in the list until its fence or its last label.
 func (n *network) failSend(s *sending, err *bridges.Error) {
-	if s.failed != nil {
+	if s.told || s.failed != nil {
 		return
 	}
 	if s.lines > 1 {
