@@ -93,10 +93,10 @@ func (r *reader) refuse(head []byte, why *parseError) {
 	s.stats.skipped.Add(1)
 	st, err := r.parser.headOnly(head)
 	if err != nil {
-		s.cfg.Log.Warn("a stanza was skipped", "reason", why.reason)
+		s.cfg.Log.Debug("a stanza was skipped", "reason", why.reason)
 		return
 	}
-	s.cfg.Log.Warn("a stanza was skipped", "reason", why.reason, "kind", st.Kind, "from", st.From.Bare().String())
+	s.cfg.Log.Debug("a stanza was skipped", "reason", why.reason, "kind", st.Kind, "from", st.From.Bare().String())
 	switch {
 	case st.IsError(), st.Kind == KindIQ && st.Type == "result",
 		st.Kind == KindPresence && st.Type == "unavailable":

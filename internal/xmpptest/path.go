@@ -128,8 +128,8 @@ func parseStep(s string) (step, string, error) {
 	if end < 0 {
 		end = len(s)
 	}
-	if st.name, s = s[:end], s[end:]; st.name == "" {
-		return st, "", fmt.Errorf("a step has no name")
+	if st.name, s = s[:end], s[end:]; st.name == "" || strings.ContainsAny(st.name, " ]@='\"()") {
+		return st, "", fmt.Errorf("%q is no name", st.name)
 	}
 	for strings.HasPrefix(s, "[") {
 		end := closing(s)
