@@ -75,6 +75,7 @@ func (d *daemon) serve(ctx context.Context) error {
 			return err
 		}
 	}
+	background.Go(func() { paceCollector(behind) })
 	background.Go(func() { ops.Watchdog(behind, d.log, func() bool { return true }) })
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
