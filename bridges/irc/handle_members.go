@@ -168,7 +168,7 @@ func (n *network) onNick(l *line) {
 // not: InspIRCd writes the new nick there when the line has a label.
 func (n *network) isAnswer(l *line, now string) bool {
 	p := l.label.action
-	return p != nil && p.act == actNick && n.support.CaseMapping.Equal(l.Nick(), now) && n.support.CaseMapping.Equal(p.name, now)
+	return p != nil && p.act == actNick && n.support.CaseMapping.Equal(l.Nick(), now) && n.isNick(p.name, now)
 }
 
 // renamed: we have another nick, by our wish or the network's.
@@ -178,10 +178,10 @@ func (n *network) renamed(now string) {
 	n.nick = strings.Clone(now)
 	ev := &bridges.Renamed{OldID: oldID, OldNick: old, Self: true}
 	for _, p := range n.pending {
-		if p.act == actNick && n.support.CaseMapping.Equal(p.name, now) {
+		if p.act == actNick && n.isNick(p.name, now) {
 			ev.Ref = p.ref
 			if p.ref != 0 {
-				n.wanted = p.name
+				n.wanted = n.nick
 			}
 			n.drop(p)
 			break

@@ -123,12 +123,15 @@ func (n *network) welcomed() {
 	}
 }
 
+// services is the account of the user's password: the one set, else the nick set.
+func (n *network) services() string { return or(n.set.account, or(n.set.nick, n.wanted)) }
+
 // identifyAs is the account IDENTIFY names; the nick's own needs no name.
 func (n *network) identifyAs() string {
-	if n.set.account == "" && n.support.CaseMapping.Equal(n.nick, n.wanted) {
+	if n.set.account == "" && n.support.CaseMapping.Equal(n.nick, n.services()) {
 		return ""
 	}
-	return or(n.set.account, n.wanted)
+	return n.services()
 }
 
 func (rc *recovery) begin(n *network, s stage, patience time.Duration) {
@@ -172,6 +175,9 @@ func (rc *recovery) takeSpare(n *network) {
 func (rc *recovery) online(n *network) {
 	rc.stage = stageNone
 	n.phase = phaseOnline
+	if n.isNick(n.wanted, n.nick) {
+		n.wanted = n.nick // cut to the server's length
+	}
 	where := or(n.support.Network, string(n.account.Network))
 	n.emit(&bridges.State{Kind: bridges.Online, Text: "Connected to " + where + " as " + n.nick + "."})
 	if n.wantAway {
@@ -185,6 +191,15 @@ func (rc *recovery) online(n *network) {
 	if !n.checking && !n.support.CaseMapping.Equal(n.nick, n.wanted) {
 		rc.watch(n)
 	}
+}
+
+// isNick tells whether a nick is the one asked for, perhaps cut to the length
+// the server allows.
+func (n *network) isNick(asked, got string) bool {
+	if limit := n.support.NickLen; limit > 0 && len(asked) > limit {
+		asked = cutBytes(asked, limit)
+	}
+	return n.support.CaseMapping.Equal(asked, got)
 }
 
 // watch waits for the nick wanted to become free: by MONITOR or WATCH where
@@ -313,15 +328,13 @@ func (rc *recovery) identified(n *network, text string) {
 	case strings.Contains(strings.ToLower(text), "please"), strings.Contains(strings.ToLower(text), "/msg"):
 		// the reminder that the nick is registered; the answer is still to come
 	case saysAny(text, saysYes):
-		n.login = or(n.login, n.identifiedAs())
+		n.login = or(n.login, n.services())
 		rc.regain(n)
 	case saysAny(text, saysNo):
 		rc.denied = text
 		rc.regain(n)
 	}
 }
-
-func (n *network) identifiedAs() string { return or(n.set.account, n.wanted) }
 
 // onMonitored and the others are what MONITOR and WATCH tell of the nick
 // wanted; of others, only a raw command can have asked.

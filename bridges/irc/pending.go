@@ -289,7 +289,7 @@ func (r *room) subjectText() string {
 }
 
 func (n *network) settleNick(p *pending) {
-	if n.nick != p.name {
+	if !n.isNick(p.name, n.nick) {
 		if p.ref == 0 && !p.until.IsZero() {
 			n.recovery.nickRefused(n, p, nil)
 			return

@@ -168,3 +168,48 @@ func TestSharedQuestion(t *testing.T) {
 		}
 	}
 }
+
+// A nick longer than the server allows is cut, which is no reason to try again
+// for ever.
+func TestNickIsCut(t *testing.T) {
+	cut := func(s string) string { return s[:min(len(s), 9)] }
+	w := open(t, setup{server: irctest.Config{ISupport: []string{"NICKLEN=9"}}, nick: "extraordi", settings: map[string]string{setNick: "extraordinary"},
+		hooks: func(s *irctest.Server) {
+			s.Hook("NICK", func(c *irctest.Client, m irctest.Msg) bool {
+				if len(m.Param(0)) > 9 {
+					c.Do("NICK " + cut(m.Param(0)))
+					return true
+				}
+				return false
+			})
+		}})
+	w.fence()
+	for _, line := range w.me.Got() {
+		if strings.Contains(line, "MONITOR") || strings.Contains(line, "ISON") {
+			t.Errorf("waits for a nick it cannot have: %s", line)
+		}
+	}
+	ref := w.nextRef()
+	w.ok(w.net.Rename(ref, "longlonglong"))
+	if r := want(t, w, "Renamed", func(r *bridges.Renamed) bool { return r.Self && r.Room == "" }); r.Ref != ref || r.Member.Nick != "longlongl" {
+		t.Errorf("renamed %s", describe(r))
+	}
+}
+
+// The password belongs to the nick that was set, whatever nick is in use.
+func TestLoginAfterRename(t *testing.T) {
+	w := open(t, setup{
+		server:   irctest.Config{Accounts: map[string]string{"alice": "secret"}},
+		settings: map[string]string{setNick: "alice", setPassword: "secret"},
+	})
+	ref := w.nextRef()
+	w.ok(w.net.Rename(ref, "ally"))
+	want(t, w, "Renamed", func(r *bridges.Renamed) bool { return r.Ref == ref })
+	w.me.Drop()
+	w.ended()
+	w.srv.WaitGone(t, "ally")
+	w.run(setup{nick: "ally"})
+	if self := w.net.Self(); self.Nick != "ally" || self.Account != "alice" {
+		t.Errorf("self %+v", self)
+	}
+}
