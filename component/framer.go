@@ -85,6 +85,7 @@ var (
 	errNotXML       = &parseError{errFatal, "the stream is not well-formed XML"}
 	errTopText      = &parseError{errFatal, "text between stanzas"}
 	errRestricted   = &parseError{errFatal, "the stream holds markup that XMPP forbids"}
+	errEndlessTag   = &parseError{errFatal, "the stream's own markup is too large"}
 	errRestrictedIn = &parseError{errContent, "the stanza holds markup that XMPP forbids"}
 	errTooLarge     = &parseError{errLimit, "the stanza is too large"}
 	errTooDeep      = &parseError{errLimit, "the stanza is nested too deeply"}
@@ -111,7 +112,10 @@ func (f *framer) read() (frame, error) {
 // fill reads once from the connection, making room first. The buffer grows with
 // the stanza it must hold and shrinks when that is over.
 func (f *framer) fill() error {
-	if f.skip == nil && f.depth > 0 && len(f.buf)-f.start > f.lim.Bytes {
+	if f.skip == nil && len(f.buf)-f.start > f.lim.Bytes {
+		if f.depth <= 1 {
+			return errEndlessTag
+		}
 		f.discard(errTooLarge)
 	}
 	if f.skip != nil && f.pos > f.start {

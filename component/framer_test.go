@@ -139,6 +139,16 @@ func TestHostileStanzasTakeBoundedMemory(t *testing.T) {
 	}
 }
 
+// Outside of stanzas nothing can be skipped.
+func TestEndlessStreamMarkup(t *testing.T) {
+	for _, head := range []string{"<?xml ", "<stream:stream a='", "<stream:stream ", testHeader + "</stream:stream ", "<"} {
+		r := &hostile{head: head, fill: " ", left: 64 << 20}
+		if _, err := readStream(r, Limits{}); err != errEndlessTag {
+			t.Errorf("%s…: %v", head, err)
+		}
+	}
+}
+
 func TestFramerGivesMemoryBack(t *testing.T) {
 	big := "<m>" + strings.Repeat("x", 900<<10) + "</m>"
 	f := newFramer(iotest.DataErrReader(strings.NewReader(testHeader+big+"<a/>"+strings.Repeat(" ", 1<<20)+"<b/>")), Limits{})
