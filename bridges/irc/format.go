@@ -93,6 +93,12 @@ func hexPrefix(s string) bool {
 // break, without control characters, empty ones left out. A line of spaces
 // counts as empty: servers refuse it with "no text to send".
 func outLines(body string) []string {
+	if isPlain(body) { // most of what is said
+		if body = strings.TrimRight(body, " "); body == "" {
+			return nil
+		}
+		return []string{body}
+	}
 	var lines []string
 	for line := range strings.FieldsFuncSeq(body, isLineBreak) {
 		line = strings.TrimRight(clean(strings.ToValidUTF8(line, "\uFFFD")), " \t")

@@ -104,8 +104,19 @@ func (n *network) reset(runID string) {
 // quitPatience bounds how long a polite end waits for the server.
 const quitPatience = 2 * time.Second
 
-// Run makes one connection and serves it.
+// Run makes one connection and serves it. An idle link is this goroutine waiting
+// in serve, so what connecting needs of the stack is gone by then.
 func (n *network) Run(ctx context.Context, start bridges.Start) error {
+	conn, err := n.dial(ctx, start)
+	if conn == nil {
+		return err // nil where ctx ended it
+	}
+	defer conn.Close()
+	return n.live(ctx, conn)
+}
+
+// dial makes the connection.
+func (n *network) dial(ctx context.Context, start bridges.Start) (*ircconn.Conn, error) {
 	n.mu.Lock()
 	n.reset(newRunID())
 	n.wanted = n.chooseNick(start)
@@ -113,14 +124,17 @@ func (n *network) Run(ctx context.Context, start bridges.Start) error {
 	opts, problem := n.options(ctx, start)
 	n.mu.Unlock()
 	if problem != nil {
-		return problem
+		return nil, problem
 	}
 	conn, err := ircconn.Dial(ctx, opts)
 	if err != nil {
-		return dialError(ctx, err)
+		return nil, dialError(ctx, err)
 	}
-	defer conn.Close()
+	return conn, nil
+}
 
+// live serves a connection to its end, politely where ctx asks for it.
+func (n *network) live(ctx context.Context, conn *ircconn.Conn) error {
 	// Events of the last moments are still handed over while the server is
 	// left politely: what it confirms then has been said.
 	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -139,7 +153,7 @@ func (n *network) Run(ctx context.Context, start bridges.Start) error {
 		}
 	})
 	n.attach(conn)
-	err = n.serve(lasting, conn)
+	err := n.serve(lasting, conn)
 	n.detach(lasting)
 	close(served)
 	if !stop() {
