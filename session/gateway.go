@@ -90,11 +90,11 @@ func (s *Session) gatewayPresence(st *component.Stanza) {
 			if len(s.clients) >= maxClients {
 				s.clients = s.clients[1:]
 			}
-			c = &client{resource: st.From.Resource}
+			c = &client{resource: strings.Clone(st.From.Resource)}
 			s.clients = append(s.clients, c)
 		}
 		c.offline = time.Time{}
-		c.show, c.status = st.Child("", "show").Text(), st.Child("", "status").Text()
+		c.show, c.status = presenceText(st)
 		s.showState(st.From)
 		s.awayness()
 	case "unavailable":
@@ -373,4 +373,9 @@ func lines(text string) []string {
 		}
 	}
 	return out
+}
+
+// presenceText is what a presence says of its sender, kept apart from the stanza.
+func presenceText(st *component.Stanza) (show, status string) {
+	return strings.Clone(st.Child("", "show").Text()), strings.Clone(st.Child("", "status").Text())
 }

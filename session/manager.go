@@ -105,8 +105,8 @@ func (m *Manager) get(user component.JID) *Session {
 	s := m.sessions[user]
 	created := s == nil
 	if created {
-		s = newSession(m, user)
-		m.sessions[user] = s
+		s = newSession(m, user.Clone())
+		m.sessions[s.user] = s
 		m.stats.sessions.Add(1)
 	}
 	m.mu.Unlock()

@@ -107,12 +107,12 @@ func (r *room) unnamed() {
 
 // addRoom makes a room that is to be joined.
 func (s *Session) addRoom(l *link, jid component.JID, name string) *room {
-	r := &room{Session: s, l: l, jid: jid.Bare(), name: name}
+	r := &room{Session: s, l: l, jid: jid.Bare().Clone(), name: strings.Clone(name)}
 	r.log = tag(s.log, "room", r.jid.String())
 	if s.rooms == nil {
 		s.rooms = make(map[string]*room)
 	}
-	s.rooms[jid.Local] = r
+	s.rooms[r.jid.Local] = r
 	s.m.stats.rooms.Add(1)
 	return r
 }
@@ -204,9 +204,9 @@ func (r *room) enter(st *component.Stanza, join xep.MUCJoin) {
 		seat = newSeat(st)
 		r.seats = append(r.seats, seat)
 	}
-	seat.nick, seat.history, seat.stanza, seat.in, seat.unsure = st.To.Resource, join.History, st, false, false
+	seat.nick, seat.history, seat.stanza, seat.in, seat.unsure = strings.Clone(st.To.Resource), join.History, st, false, false
 	if join.Password != "" {
-		r.password = join.Password
+		r.password = strings.Clone(join.Password)
 	}
 	switch r.state {
 	case roomIn:
@@ -221,7 +221,7 @@ func (r *room) enter(st *component.Stanza, join xep.MUCJoin) {
 // maxSeats bounds the clients of one user in one room.
 const maxSeats = 32
 
-func newSeat(st *component.Stanza) *seat { return &seat{jid: st.From} }
+func newSeat(st *component.Stanza) *seat { return &seat{jid: st.From.Clone()} }
 
 // join asks the network to let the user in, connecting first where needed.
 func (r *room) join() {

@@ -14,7 +14,7 @@ import (
 func (r *room) onPresence(st *component.Stanza) {
 	seat := r.seat(st.From.Resource)
 	seat.told = true
-	seat.show, seat.status = st.Child("", "show").Text(), st.Child("", "status").Text()
+	seat.show, seat.status = presenceText(st)
 	r.awayness()
 	if st.To.Resource == "" || r.state != roomIn || r.isOwnNick(st.To.Resource) {
 		return
