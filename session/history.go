@@ -34,12 +34,12 @@ func (r *room) remembered(l line) line {
 	r.seq++
 	l.seq = r.seq
 	limit := historyLines
-	if !r.up || r.anyUnsure() {
+	if r.gap {
 		limit = keptLines
 	}
 	if len(r.lines) >= limit {
 		drop := len(r.lines) - limit + 1
-		if limit == keptLines && r.anyUnsure() {
+		if r.gap {
 			r.cut += drop
 			r.m.stats.cut.Add(int64(drop))
 		}
@@ -86,12 +86,17 @@ func (r *room) sendHistory(st *seat) {
 	}
 }
 
-// catchUp sends a client that is still there what it may have missed.
-func (r *room) catchUp(st *seat) {
+// tellCut says how many lines of a gap are missing.
+func (r *room) tellCut(st *seat) {
 	if r.cut > 0 {
 		r.send(component.NewMessage(r.jid, st.jid, "groupchat", r.m.ids.next()).
 			Elem("", "body", cutText(r.cut)))
 	}
+}
+
+// catchUp sends a client that is still there what it may have missed.
+func (r *room) catchUp(st *seat) {
+	r.tellCut(st)
 	for i := range r.lines {
 		if l := &r.lines[i]; l.seq > st.seen {
 			r.send(r.message(st.jid, l, true))

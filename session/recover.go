@@ -28,9 +28,10 @@ func (r *room) streamDown() {
 	if r.state == roomIn {
 		r.remember()
 	}
+	r.gap = len(r.seats) > 0
 	since := time.Now().Add(-repeatSpan)
 	seen := r.seq
-	for i := len(r.lines) - 1; i >= 0 && r.lines[i].at.After(since) && !r.lines[i].self; i-- {
+	for i := len(r.lines) - 1; i >= 0 && r.lines[i].at.After(since); i-- {
 		seen = r.lines[i].seq - 1
 	}
 	for _, st := range r.seats {
@@ -147,7 +148,11 @@ func (r *room) settleGap() {
 	if r.anyUnsure() || r.state != roomIn {
 		return
 	}
-	r.shown, r.cut = nil, 0
+	r.shown = nil
+	if r.gap && len(r.seats) == 0 {
+		return // whoever comes back finds what was kept
+	}
+	r.gap, r.cut = false, 0
 	if len(r.lines) > historyLines {
 		drop := len(r.lines) - historyLines
 		n := copy(r.lines, r.lines[drop:])
@@ -172,7 +177,6 @@ func (s *Session) restore(seats []Seat) {
 		s.restoreSeat(client, roomJID, stored)
 	}
 	s.announceAll()
-	s.retire()
 }
 
 func (s *Session) restoreSeat(client, roomJID component.JID, stored Seat) {
@@ -235,4 +239,5 @@ func (s *Session) shutdown() {
 		l.kill()
 	}
 	s.links = nil
+	s.closeInbox(false)
 }

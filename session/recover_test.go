@@ -77,6 +77,29 @@ func TestStreamReturnsAndTheClientIsGone(t *testing.T) {
 	}
 }
 
+func TestWhoRejoinsAfterAServerRestartFindsAllThatWasKept(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		w.cut()
+		for i := range 3 * historyLines {
+			w.line("bob", fmt.Sprint("line ", i, "."))
+		}
+		w.mend()
+		w.answer(errGone) // the server is back before its client
+		w.line("bob", "one more")
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		all := strings.Join(w.news(), "\n")
+		for i := range 3 * historyLines {
+			if strings.Count(all, fmt.Sprint("<body>line ", i, ".<")) != 1 {
+				t.Fatalf("line %d is not there once", i)
+			}
+		}
+		if !strings.Contains(all, "one more") || len(w.m.peek(w.user()).rooms["#room%net"].lines) != historyLines {
+			t.Errorf("after the client is back:\n%s", all)
+		}
+	})
+}
+
 func TestKeptLinesAreBoundedAndTheCutIsTold(t *testing.T) {
 	scenario(t, func(w *world) {
 		w.join("a", "alice")
@@ -113,12 +136,13 @@ func TestStreamLostInTheMiddleOfALine(t *testing.T) {
 		w.stream.up = false // and nobody has told the session
 		w.stream.mu.Unlock()
 		w.line("bob", "lost?")
+		w.from("<message type='groupchat' id='mine' from='ALICE/a' to='#room%net@GW'><body>my own</body></message>")
 		w.say(&bridges.Message{Place: bridges.Place{User: "bob"}, From: bridgetest.Person("bob"), Body: "private"})
 		w.m.StreamDown()
 		w.mend()
 		w.answer(nil)
 		all := strings.Join(w.news(), "\n")
-		if strings.Count(all, "lost?") != 1 || strings.Count(all, "<body>private") != 1 {
+		if strings.Count(all, "lost?") != 1 || strings.Count(all, "my own") != 1 || strings.Count(all, "<body>private") != 1 {
 			t.Errorf("after the cut:\n%s", all)
 		}
 	})

@@ -42,6 +42,7 @@ type room struct {
 
 	lines  []line
 	seq    uint64                            // of the last line
+	gap    bool                              // lines are kept for clients that lost them, until one of them is back
 	cut    int                               // lines given up while nobody could be shown them
 	shown  map[bridges.UserID]bridges.Member // what clients were shown before a gap; nil: no gap
 	self   bridges.Member                    // as last shown
@@ -136,7 +137,6 @@ func (r *room) gone() {
 	if !r.l.dead {
 		r.l.reconsider()
 	}
-	r.retire()
 }
 
 // seat returns the seat of a client.

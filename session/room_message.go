@@ -107,10 +107,8 @@ func (r *room) reflect(st *component.Stanza, ev *bridges.Message) {
 
 // show sends a line to a client; without a stream the client catches up later.
 func (r *room) show(st *seat, o *component.Out) {
-	if !r.send(o) && !st.unsure {
-		st.unsure = true
-		st.seen = r.seq - 1
-		r.remember()
+	if !r.send(o) { // which has noted that the stream is down
+		st.unsure, st.seen = true, min(st.seen, r.seq-1)
 	}
 }
 

@@ -59,10 +59,12 @@ func (r *room) welcome(st *seat) {
 	r.self, r.nick = self, self.Nick
 	st.in = true
 	if st.stanza != nil || st.restored {
+		r.tellCut(st)
 		r.sendHistory(st)
 		r.sendSubject(st)
 	}
 	st.stanza, st.restored, st.seen = nil, false, r.seq
+	r.settleGap()
 	r.saveSeat(st)
 }
 
