@@ -16,18 +16,15 @@ const askTime = 3 * time.Second
 // inside runs f in the user's session and waits for it, or for ctx.
 func (m *Manager) inside(ctx context.Context, user component.JID, f func(*Session)) error {
 	done := make(chan struct{})
-	for range 3 {
-		s := m.get(user.Bare())
-		if s.tryPost(func() { defer close(done); f(s); s.retire() }) {
-			select {
-			case <-done:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
+	if !m.post(user.Bare(), func(s *Session) { defer close(done); f(s) }) {
+		return errStopping
 	}
-	return errClosed
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // tryPost is post that tells whether the session is still there.
@@ -140,15 +137,18 @@ func (m *Manager) State(user component.JID, network bridges.NetworkID) (text str
 	}); err != nil {
 		return "Busy.", false
 	}
-	a := <-got
-	return a.text, a.online
+	select {
+	case a := <-got:
+		return a.text, a.online
+	default: // the session panicked over it
+		return "Busy.", false
+	}
 }
 
 // Subscribed tells that the user gets an address's presence from now on, or no
 // longer. It does not block.
 func (m *Manager) Subscribed(user, address component.JID, on bool) {
-	s := m.get(user.Bare())
-	s.post(func() {
+	m.post(user.Bare(), func(s *Session) {
 		at := slices.Index(s.watched, address.String())
 		switch {
 		case on:
@@ -159,17 +159,12 @@ func (m *Manager) Subscribed(user, address component.JID, on bool) {
 		case at >= 0:
 			s.watched = slices.Delete(s.watched, at, at+1)
 		}
-		s.retire()
 	})
 }
 
 // Probed sends a user the present presence of an address. It does not block.
 func (m *Manager) Probed(user, address component.JID) {
-	s := m.get(user.Bare())
-	s.post(func() {
-		s.showAddress(address, user)
-		s.retire()
-	})
+	m.post(user.Bare(), func(s *Session) { s.showAddress(address, user) })
 }
 
 // showAddress sends the presence of the gateway or of a network.

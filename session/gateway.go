@@ -105,7 +105,6 @@ func (s *Session) gatewayPresence(st *component.Stanza) {
 	case "probe":
 		s.showState(st.From)
 	}
-	s.retire()
 }
 
 // forgetClient removes a client that stayed away.
@@ -115,7 +114,6 @@ func (s *Session) forgetClient(c *client) {
 	}
 	s.clients = slices.DeleteFunc(s.clients, func(o *client) bool { return o == c })
 	s.awayness()
-	s.retire()
 }
 
 // awayness tells the networks whether the user is away: when every client that
@@ -317,7 +315,6 @@ func (s *Session) networkPresence(st *component.Stanza, addr bridges.Address) {
 	case "subscribe":
 		s.answerSubscribe(st, true)
 	}
-	s.retire()
 }
 
 // console runs raw lines of the network's (as "MOTD" or "WHOIS nick").

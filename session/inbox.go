@@ -133,6 +133,11 @@ func (s *Session) drain(budget int) {
 	var batch []input
 	for {
 		b.mu.Lock()
+		if len(b.queue) == 0 && s.idle() && !b.closed {
+			b.mu.Unlock()
+			s.m.forget(s) // unless something has come in meanwhile
+			b.mu.Lock()
+		}
 		if len(b.queue) == 0 {
 			b.running = false
 			if cap(b.queue) > keptQueue {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +59,6 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 	if st.Type != "get" && st.Type != "set" {
 		return
 	}
-	defer s.retire()
 	key := keyOf(st)
 	switch key {
 	case iqKey{"get", xep.NSDiscoInfo, "query"}:
@@ -123,17 +123,25 @@ type query struct {
 	then func()
 }
 
-// query runs ask on a worker; it must call answer once.
+// query runs ask on a worker; it must call answer once. A driver that panics over
+// it costs this answer and nothing else.
 func (s *Session) query(st *component.Stanza, ask func(*query)) {
-	s.work(func() func() {
+	if !s.work(func() (then func()) {
+		defer func() {
+			if p := recover(); p != nil {
+				s.m.stats.panics.Add(1)
+				s.log.Error("driver panicked over a query", "panic", p, "stack", string(debug.Stack()))
+				then = func() { s.refuse(st, StanzaError(&bridges.Error{Kind: bridges.Internal})) }
+			}
+		}()
 		ctx, cancel := context.WithTimeout(s.m.ctx, queryTime)
 		defer cancel()
 		q := &query{ctx: ctx, s: s, st: st}
 		ask(q)
 		return q.then
-	}, func() {
+	}) {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.RateLimited, "")))
-	})
+	}
 }
 
 // answer says what the question came to. reply is called in the session.
@@ -155,7 +163,6 @@ func (s *Session) personIQ(st *component.Stanza, addr bridges.Address) {
 	if st.Type != "get" && st.Type != "set" {
 		return
 	}
-	defer s.retire()
 	switch keyOf(st) {
 	case iqKey{"get", xep.NSDiscoInfo, "query"}:
 		s.send(s.personInfo(st.To.Resource != "", addr.Name).Reply(st))
@@ -240,7 +247,6 @@ func (s *Session) networkIQ(st *component.Stanza, addr bridges.Address) {
 	if st.Type != "get" && st.Type != "set" {
 		return
 	}
-	defer s.retire()
 	if keyOf(st) == (iqKey{"get", xep.NSDiscoItems, "query"}) {
 		s.listRooms(st, addr)
 		return

@@ -391,5 +391,4 @@ func (l *link) drop() {
 		}
 	}
 	l.s.failActions(l, bridges.NewError(bridges.Offline, "The connection was closed."))
-	l.s.retire()
 }

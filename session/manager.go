@@ -99,21 +99,50 @@ func NewManager(c Config) *Manager {
 // SetCaps sets the capabilities in the gateway's own presence (XEP-0115).
 func (m *Manager) SetCaps(c component.Caps) { m.caps.Store(&c) }
 
-// get returns the session of a user, making one where there is none.
+// get returns the session of a user, making one where there is none; nil once
+// the manager is stopping. A new session begins with what is stored of the user,
+// whoever is first to give it something to do.
 func (m *Manager) get(user component.JID) *Session {
 	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopping.Load() {
+		return nil
+	}
 	s := m.sessions[user]
-	created := s == nil
-	if created {
+	if s == nil {
 		s = newSession(m, user.Clone())
 		m.sessions[s.user] = s
 		m.stats.sessions.Add(1)
 	}
-	m.mu.Unlock()
-	if created {
-		s.post(s.load)
-	}
 	return s
+}
+
+// post has a user's session run f, making a session where there is none. False
+// means that the manager is stopping.
+func (m *Manager) post(user component.JID, f func(*Session)) bool {
+	for {
+		s := m.get(user)
+		if s == nil {
+			return false
+		}
+		if s.tryPost(func() { f(s) }) {
+			return true
+		}
+	}
+}
+
+// spawn runs f in a goroutine that Stop waits for; not once it does.
+func (m *Manager) spawn(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopping.Load() {
+		return
+	}
+	m.tasks.Add(1)
+	go func() {
+		defer m.tasks.Done()
+		f()
+	}()
 }
 
 // peek returns the session of a user, or nil.
@@ -134,14 +163,16 @@ func (m *Manager) all() []*Session {
 	return out
 }
 
-// forget removes an idle session whose inbox is empty.
-func (m *Manager) forget(s *Session) {
+// forget removes an idle session whose inbox is empty, and tells whether it did.
+func (m *Manager) forget(s *Session) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.sessions[s.user] == s && s.closeInbox(true) {
-		delete(m.sessions, s.user)
-		m.stats.sessions.Add(-1)
+	if m.sessions[s.user] != s || !s.closeInbox(true) {
+		return false
 	}
+	delete(m.sessions, s.user)
+	m.stats.sessions.Add(-1)
+	return true
 }
 
 // Classify tells what kind of address a JID of the gateway is, for the router.
@@ -170,7 +201,11 @@ func (m *Manager) Classify(to component.JID) (component.AddressKind, error) {
 // read loop calls it. What cannot be taken is answered.
 func (m *Manager) Deliver(st *component.Stanza) {
 	user := st.From.Bare()
-	for range 3 {
+	for {
+		if m.stopping.Load() {
+			m.reject(st, errStopping)
+			return
+		}
 		s := m.peek(user)
 		if s == nil {
 			if s = m.newcomer(st, user); s == nil {
@@ -193,17 +228,22 @@ func (m *Manager) Deliver(st *component.Stanza) {
 // to, and the stanza was answered. Who is not allowed costs just that answer.
 func (m *Manager) newcomer(st *component.Stanza, user component.JID) *Session {
 	switch {
-	case m.stopping.Load():
-		m.reject(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
 	case !m.admitted(user):
 		m.reject(st, notAdmitted())
 	case !opensSession(st):
 		m.rejectStranger(st)
 	default:
-		return m.get(user)
+		s := m.get(user)
+		if s == nil {
+			m.reject(st, errStopping)
+		}
+		return s
 	}
 	return nil
 }
+
+// errStopping answers who comes while the gateway says goodbye.
+var errStopping = component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down.")
 
 // opensSession tells whether a stanza is a reason to have a session at all.
 func opensSession(st *component.Stanza) bool {
@@ -251,11 +291,7 @@ func (m *Manager) work(f func()) bool {
 // each session verifies its clients.
 func (m *Manager) StreamUp() {
 	all := m.all()
-	m.tasks.Add(1)
-	go func() {
-		defer m.tasks.Done()
-		m.paced(len(all), func(i int) { all[i].post(all[i].streamUp) })
-	}()
+	m.spawn(func() { m.paced(len(all), func(i int) { all[i].post(all[i].streamUp) }) })
 }
 
 // StreamDown tells all sessions that the XMPP stream is gone.
@@ -309,25 +345,26 @@ func (m *Manager) Restore(ctx context.Context) error {
 		}
 	}
 	order := slices.SortedFunc(maps.Keys(left), func(a, b component.JID) int { return strings.Compare(a.String(), b.String()) })
-	m.tasks.Add(1)
-	go func() {
-		defer m.tasks.Done()
+	m.spawn(func() {
 		m.paced(len(order), func(i int) {
-			s := m.get(order[i])
-			s.post(func() { s.restore(left[order[i]]) })
+			m.post(order[i], func(s *Session) { s.restore(left[order[i]]) })
 		})
-	}()
+	})
 	return nil
 }
 
 // Stop leaves all rooms politely, tells the users, and ends everything. It
 // returns when nothing of the manager runs any more, or ctx is done.
 func (m *Manager) Stop(ctx context.Context) error {
-	m.stopping.Store(true)
+	m.mu.Lock()
+	m.stopping.Store(true) // from here on there are no new sessions
+	m.mu.Unlock()
 	var left sync.WaitGroup
 	for _, s := range m.all() {
 		left.Add(1)
-		s.post(func() { defer left.Done(); s.shutdown() })
+		if !s.tryPost(func() { defer left.Done(); s.shutdown() }) {
+			left.Done()
+		}
 	}
 	waited := make(chan struct{})
 	go func() { left.Wait(); close(waited) }()

@@ -52,7 +52,6 @@ func (m *Manager) PolicyChanged() {
 		s.post(func() {
 			s.disconnect("", "You are no longer allowed to use this gateway.")
 			s.accounts, s.registered, s.clients, s.kept = nil, false, nil, nil
-			s.retire()
 		})
 	}
 }

@@ -36,6 +36,7 @@ type Session struct {
 	watched    []string            // addresses of the gateway whose presence the user gets
 	leaving    bool                // shutting down or being removed
 	crashes    int
+	queries    int // under way on workers
 }
 
 // client is a resource of the user that has shown itself to the gateway.
@@ -62,12 +63,14 @@ type outcomeFunc func(ev bridges.Event)
 func (f outcomeFunc) outcome(_ *Session, ev bridges.Event) { f(ev) }
 
 func newSession(m *Manager, user component.JID) *Session {
-	return &Session{
+	s := &Session{
 		m:    m,
 		user: user,
 		log:  tag(m.log, "user", user.String()),
 		up:   m.stream.Up(),
 	}
+	s.box.queue = []input{{fn: s.load}} // before whatever comes
+	return s
 }
 
 // handle is the only way anything happens to a session.
@@ -197,25 +200,27 @@ func (s *Session) after(d time.Duration, fn func()) *time.Timer {
 	return time.AfterFunc(d, func() { s.post(fn) })
 }
 
+// maxQueries is how many of the workers one user can hold.
+const maxQueries = 8
+
 // work runs a query that blocks, outside the session; then, inside, what it
-// returned. Without a free worker the answer is busy.
-func (s *Session) work(query func() func(), busy func()) {
-	if !s.m.work(func() {
-		then := query()
-		s.post(then)
-	}) {
-		busy()
+// returned. False means there is no free worker.
+func (s *Session) work(query func() (then func())) bool {
+	if s.queries >= maxQueries {
+		return false
 	}
+	s.queries++
+	if s.m.work(func() {
+		then := query()
+		s.post(func() { s.queries--; then() })
+	}) {
+		return true
+	}
+	s.queries--
+	return false
 }
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && !s.registered
-}
-
-// retire removes the session from its manager when nothing needs it.
-func (s *Session) retire() {
-	if s.idle() {
-		s.m.forget(s)
-	}
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && !s.registered && s.queries == 0
 }

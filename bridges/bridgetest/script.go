@@ -113,6 +113,8 @@ type ScriptNet struct {
 	Hold bool
 	// Full: Send finds its queue full.
 	Full bool
+	// Ask, when set, is called by every query before it answers.
+	Ask func()
 
 	mu     sync.Mutex
 	runs   int
@@ -175,6 +177,15 @@ func (n *ScriptNet) called(words ...string) {
 
 // Say queues an event; Run emits it.
 func (n *ScriptNet) Say(ev bridges.Event) { n.do <- func() { n.emit(ev) } }
+
+// TrySay is Say that gives up where too much is waiting already, as on a
+// network that is not connected.
+func (n *ScriptNet) TrySay(ev bridges.Event) {
+	select {
+	case n.do <- func() { n.emit(ev) }:
+	default:
+	}
+}
 
 // End ends the present connection.
 func (n *ScriptNet) End(err error) { n.end <- err }

@@ -1,6 +1,7 @@
 package bridgetest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -168,4 +169,12 @@ func (n *ScriptNet) Raw(ref bridges.Ref, line string) error {
 		n.emit(&bridges.ServerNotice{From: "script.example", Text: "answer to " + line})
 		n.emit(&bridges.Done{Ref: ref})
 	})
+}
+
+// Profile implements bridges.Profiler.
+func (n *ScriptNet) Profile(_ context.Context, user bridges.UserID) (bridges.Profile, error) {
+	if n.Ask != nil {
+		n.Ask()
+	}
+	return bridges.Profile{Nick: string(user)}, nil
 }
