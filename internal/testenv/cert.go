@@ -53,7 +53,7 @@ func block(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// issue makes a certificate for names and the loopback address, good for servers
+// issue makes a certificate for names and the loopback addresses in use, good for servers
 // and clients.
 func (a *authority) issue(names ...string) (cert, key string, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -64,7 +64,7 @@ func (a *authority) issue(names ...string) (cert, key string, err error) {
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	tmpl.DNSNames = append(names, "localhost")
-	tmpl.IPAddresses = []net.IP{net.ParseIP(Host)}
+	tmpl.IPAddresses = []net.IP{net.ParseIP(Host), net.IPv4(127, 0, 0, 2)}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, private.Public(), a.key)
 	if err != nil {
 		return "", "", err

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -95,8 +96,8 @@ func TestIRCServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e, ctx := newEnv(t)
 			s := must[*IRCServer](t)(start(e, ctx))
-			anna := must[*IRCClient](t)(DialIRC(ctx, Address(s.Plain), "anna"))
-			ben := must[*IRCClient](t)(DialIRC(ctx, Address(s.Plain), "ben"))
+			anna := must[*IRCClient](t)(DialIRC(ctx, s.Address(), "anna"))
+			ben := must[*IRCClient](t)(DialIRC(ctx, s.Address(), "ben"))
 			try(t, anna.Join(ctx, "#garden"))
 			try(t, ben.Join(ctx, "#garden"))
 			must[string](t)(anna.Expect(ctx, `^:ben!\S+ JOIN :?#garden`))
@@ -106,7 +107,7 @@ func TestIRCServers(t *testing.T) {
 			if line, seen := anna.Seen("PRIVMSG"); seen {
 				t.Errorf("seen again: %s", line)
 			}
-			conn := must[net.Conn](t)(net.Dial("tcp", Address(s.TLS)))
+			conn := must[net.Conn](t)(net.Dial("tcp", net.JoinHostPort(s.Host, strconv.Itoa(s.TLS))))
 			conn.Close()
 			if s.Services != nil {
 				anna.Send("PRIVMSG NickServ :REGISTER secret anna@example.org")
@@ -116,7 +117,7 @@ func TestIRCServers(t *testing.T) {
 			if _, err := anna.Expect(ctx, "no such line"); err == nil || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("the killed server's client was told %v", err)
 			}
-			must[*IRCClient](t)(DialIRC(ctx, Address(s.Plain), "anna"))
+			must[*IRCClient](t)(DialIRC(ctx, s.Address(), "anna"))
 		})
 	}
 }
@@ -135,7 +136,7 @@ func TestPortTaken(t *testing.T) {
 			}
 			thief = l
 		}
-		c, err := e.ircConfig(dir, ports)
+		c, err := e.ircConfig(dir, Host, ports)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 type Network struct {
 	Name   string // as in addresses
 	Server *IRCServer
+	Host   string // the server's own when empty
 	TLS    bool
 	// Throttled: with the flood control transportd ships with, else with none.
 	Throttled bool
@@ -110,7 +112,7 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 			if n.TLS {
 				port = "+" + strconv.Itoa(n.Server.TLS)
 			}
-			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: Host, Port: port, Plain: !n.TLS, Fast: !n.Throttled})
+			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Port: port, Plain: !n.TLS, Fast: !n.Throttled})
 		}
 		conf, err := e.render(transportdConfig, dir, "transportd.toml", c)
 		return func() *exec.Cmd { return exec.Command(bin, "run", "--config", conf) }, err

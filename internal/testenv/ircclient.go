@@ -9,7 +9,10 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // IRCClient is a plain IRC client: it sends lines, keeps what arrives, answers
@@ -48,7 +51,7 @@ func DialIRC(ctx context.Context, address, nick string) (*IRCClient, error) {
 }
 
 func (c *IRCClient) read() {
-	lines := bufio.NewScanner(c.conn)
+	lines := bufio.NewScanner(quickReader{c.conn})
 	lines.Buffer(nil, 1<<16)
 	for lines.Scan() {
 		line := strings.TrimRight(lines.Text(), "\r")
@@ -59,6 +62,20 @@ func (c *IRCClient) read() {
 		c.in.put(IRCLine{Text: line, At: time.Now()})
 	}
 	c.in.close(errors.New("the IRC connection ended"))
+}
+
+// quickReader acknowledges what it reads at once: a server that leaves Nagle's
+// algorithm on would wait 40 ms for it before its next packet.
+type quickReader struct{ net.Conn }
+
+func (r quickReader) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	if raw, ok := r.Conn.(syscall.Conn); ok {
+		if sc, err := raw.SyscallConn(); err == nil {
+			_ = sc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) })
+		}
+	}
+	return n, err
 }
 
 // Send writes one line. A connection that is gone shows in Expect.

@@ -3,9 +3,11 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,8 +15,9 @@ import (
 // IRCServer is a running IRC server.
 type IRCServer struct {
 	*Server
+	Host  string
 	Plain int // port without encryption
-	TLS   int // port with TLS; CAFile verifies it, under the name "localhost" or 127.0.0.1
+	TLS   int // port with TLS; CAFile verifies it
 
 	Services *Server // Anope beside InspIRCd, else nil
 }
@@ -26,6 +29,9 @@ type ircConfig struct {
 	Modules              []string
 }
 
+// Address is where clients without TLS connect to.
+func (s *IRCServer) Address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Plain)) }
+
 // StartNgIRCd starts ngIRCd: a server of the old kind, without SASL, message
 // tags or services.
 func (e *Env) StartNgIRCd(ctx context.Context) (*IRCServer, error) {
@@ -33,9 +39,11 @@ func (e *Env) StartNgIRCd(ctx context.Context) (*IRCServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &IRCServer{}
+	// Its own loopback address: two networks of one gateway may not have the same
+	// host.
+	s := &IRCServer{Host: "127.0.0.2"}
 	s.Server, err = e.launch(ctx, "ngircd", 2, func(dir string, ports []int) (func() *exec.Cmd, error) {
-		c, err := e.ircConfig(dir, ports)
+		c, err := e.ircConfig(dir, s.Host, ports)
 		if err != nil {
 			return nil, err
 		}
@@ -49,12 +57,12 @@ func (e *Env) StartNgIRCd(ctx context.Context) (*IRCServer, error) {
 	return s, nil
 }
 
-func (e *Env) ircConfig(dir string, ports []int) (ircConfig, error) {
+func (e *Env) ircConfig(dir, host string, ports []int) (ircConfig, error) {
 	cert, key, err := e.certificate(dir, "irc.test")
 	if err != nil {
 		return ircConfig{}, err
 	}
-	c := ircConfig{Dir: dir, Host: Host, Cert: cert, Key: key, Plain: ports[0], TLS: ports[1]}
+	c := ircConfig{Dir: dir, Host: host, Cert: cert, Key: key, Plain: ports[0], TLS: ports[1]}
 	if len(ports) > 2 {
 		c.Link = ports[2]
 	}
@@ -100,9 +108,9 @@ func (e *Env) StartInspIRCd(ctx context.Context) (*IRCServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &IRCServer{}
+	s := &IRCServer{Host: Host}
 	s.Server, err = e.launch(ctx, "inspircd", 3, func(dir string, ports []int) (func() *exec.Cmd, error) {
-		c, err := e.ircConfig(dir, ports)
+		c, err := e.ircConfig(dir, s.Host, ports)
 		if err != nil {
 			return nil, err
 		}
@@ -200,7 +208,7 @@ func (s *IRCServer) Restart(ctx context.Context) error {
 // awaitServices asks the server, as a client would, until SASL and NickServ are
 // there.
 func (s *IRCServer) awaitServices(ctx context.Context) error {
-	c, err := DialIRC(ctx, Address(s.Plain), "")
+	c, err := DialIRC(ctx, s.Address(), "")
 	if err != nil {
 		return err
 	}

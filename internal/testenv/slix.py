@@ -18,7 +18,6 @@ import time
 from xml.etree import ElementTree as ET
 
 import slixmpp
-from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
 
@@ -29,9 +28,9 @@ def emit(ev, client, **more):
 
 
 class Client(slixmpp.ClientXMPP):
-    def __init__(self, name, jid, password):
+    def __init__(self, clients, name, jid, password):
         super().__init__(jid, password)
-        self.name_ = name
+        self.clients, self.name_, self.ready = clients, name, False
         context = ssl._create_unverified_context()
         self.get_ssl_context = lambda: context
         for xep in ("0030", "0092", "0199"):
@@ -40,9 +39,13 @@ class Client(slixmpp.ClientXMPP):
         self.roster.auto_authorize = None  # tests answer subscriptions themselves
         self.roster.auto_subscribe = False
         self.add_event_handler("session_start", self.started)
-        self.add_event_handler("failed_all_auth", lambda _: emit("failed", name, text="login refused"))
+        self.add_event_handler("failed_all_auth", lambda _: self.tell("failed", text="login refused"))
         self.add_event_handler("connection_failed", self.refused)
         self.add_event_handler("disconnected", self.ended)
+
+    def tell(self, ev, **more):
+        if self.clients.get(self.name_) is self:  # and was not replaced by a new connection
+            emit(ev, self.name_, **more)
 
     def _spawn_event(self, xml):
         try:
@@ -53,33 +56,35 @@ class Client(slixmpp.ClientXMPP):
     def incoming_filter(self, xml):
         xml = super().incoming_filter(xml)
         if xml.tag.startswith("{jabber:client}"):
-            emit("stanza", self.name_, xml=ET.tostring(xml, encoding="unicode"))
+            self.tell("stanza", xml=ET.tostring(xml, encoding="unicode"))
         return xml
 
     async def started(self, _):
+        self.ready = True
         await self.get_roster()
-        emit("up", self.name_, text=str(self.boundjid))
+        self.tell("up", text=str(self.boundjid))
 
     def refused(self, error):
-        emit("failed", self.name_, text=str(error))
+        self.tell("failed", text=str(error))
         self.cancel_connection_attempt()
 
     def ended(self, reason):
-        emit("down", self.name_, text=str(reason or ""))
+        self.ready = False
+        self.tell("down", text=str(reason or ""))
 
 
 def run(clients, command):
     op, name = command["op"], command["id"]
     if op == "connect":
-        clients[name] = client = Client(name, command["jid"], command["password"])
+        clients[name] = client = Client(clients, name, command["jid"], command["password"])
         client.connect(("127.0.0.1", command["port"]))
         return
     client = clients[name]
     if op == "send":
-        try:
+        if client.ready:
             # As it is: ElementTree would rewrite prefixes.
             client.send_raw(command["xml"])
-        except NotConnectedError:
+        else:
             emit("unsent", name, xml=command["xml"])
     elif op == "disconnect":
         client.disconnect(wait=0.5)

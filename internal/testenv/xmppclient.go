@@ -123,8 +123,8 @@ func (c *XMPPClient) report(r report) {
 	case "failed":
 		c.settle(fmt.Errorf("%s: %s", c.JID, r.Text))
 	case "down":
-		c.in.close(errors.New("the client is not connected any more: " + r.Text))
 		c.settle(errors.New("the connection ended before the login: " + r.Text))
+		c.in.close(errors.New("the client is not connected any more: " + r.Text))
 	case "stanza", "unsent":
 		n, err := ParseNode(r.XML)
 		if err != nil {

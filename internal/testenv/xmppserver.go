@@ -134,6 +134,7 @@ local_interfaces = { "{{.Host}}" }
 component_interfaces = { "{{.Host}}" }
 c2s_ports = { {{.C2S}} }
 component_ports = { {{.Component}} }
+network_settings = { nagle = false }  -- else small packets wait 40 ms for an acknowledgement
 http_ports = { }
 https_ports = { }
 c2s_require_encryption = false
