@@ -20,8 +20,8 @@ type contact struct {
 	l       *link
 	id      bridges.UserID
 	nick    string
-	via     *room // the user last wrote to the occupant in this room; nil: to the person
-	asked   bool  // the user wrote first, so notices belong to the chat
+	via     string // the user last wrote to the occupant in the room with this local part; empty: to the person
+	asked   bool   // the user wrote first, so notices belong to the chat
 	lastUse time.Time
 }
 
@@ -36,12 +36,13 @@ func (s *Session) contact(l *link, id bridges.UserID, nick string) *contact {
 		if len(s.contacts) >= maxContacts {
 			s.dropOldestContact()
 		}
-		c = &contact{l: l, id: id, nick: nick}
+		c = &contact{id: id, nick: nick}
 		if s.contacts == nil {
 			s.contacts = make(map[string]*contact)
 		}
 		s.contacts[key] = c
 	}
+	c.l = l // the one there is now
 	c.lastUse = time.Now()
 	l.lastLine = c.lastUse
 	return c
@@ -89,7 +90,7 @@ func (s *Session) personMessage(st *component.Stanza, addr bridges.Address) {
 	s.withLink(st, addr.Network, func(l *link) {
 		id := l.net.UserID(addr.Name)
 		c := s.contact(l, id, addr.Name)
-		c.via, c.asked = nil, true
+		c.via, c.asked = "", true
 		s.sendPrivate(st, c, out)
 	})
 }
@@ -114,7 +115,7 @@ func (r *room) onPrivate(st *component.Stanza) {
 		return
 	}
 	c := r.contact(r.l, id, member.Nick)
-	c.via, c.asked = r, true
+	c.via, c.asked = r.jid.Local, true
 	r.sendPrivate(st, c, out)
 }
 
@@ -147,7 +148,6 @@ func (s *Session) withLink(st *component.Stanza, id bridges.NetworkID, f func(*l
 			return
 		}
 	}
-	l.lastLine = time.Now()
 	l.whenOnline(func(err *bridges.Error) {
 		if err != nil {
 			s.refuse(st, StanzaError(err))
@@ -209,8 +209,8 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	}
 	s.m.stats.toUsers.Add(1)
 	k := keptMessage{l: l, from: s.m.personJID(l.id, ev.From.Nick), body: body, id: s.m.lineID(string(ev.ID)), at: at}
-	if c.via != nil && s.rooms[c.via.jid.Local] == c.via && len(c.via.seats) > 0 {
-		k.from, k.via = c.via.occupant(ev.From.Nick), c.via.jid.Local
+	if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
+		k.from, k.via = r.occupant(ev.From.Nick), c.via
 	}
 	s.showPrivate(k, ev.Replay)
 }

@@ -239,13 +239,14 @@ func (s *Session) disconnect(network bridges.NetworkID, reason string) []<-chan 
 
 // renew replaces a link by one with the account as it is now; its rooms go along.
 func (s *Session) renew(old *link) {
-	rooms := s.roomsOf(old)
+	rooms, nick := s.roomsOf(old), old.net.Self().Nick
 	for _, r := range rooms {
 		r.linkDown()
+		r.auto = false // the account may say so again
 	}
 	old.kill()
 	s.links = slices.DeleteFunc(s.links, func(l *link) bool { return l == old })
-	s.failActions(old, bridges.NewError(bridges.Offline, "The connection is being made again."))
+	defer old.abandon("The connection is being made again.")
 	l, err := s.link(old.id)
 	if err != nil {
 		s.log.Warn("account cannot be opened", "network", string(old.id), "error", err)
@@ -263,24 +264,10 @@ func (s *Session) renew(old *link) {
 			}
 		}
 	}
+	l.nick = nick
 	l.downAt = time.Now()
 	s.after(roomGrace, l.graceOver)
-	done := old.running
-	if done == nil {
-		l.start(true)
-		return
-	}
-	// The old connection still holds the nick: wait for its end, not for ever.
-	s.m.tasks.Add(1)
-	go func() {
-		defer s.m.tasks.Done()
-		select {
-		case <-done:
-		case <-time.After(quitTime):
-		case <-s.m.ctx.Done():
-		}
-		s.post(func() { l.start(true) })
-	}()
+	l.start(true)
 }
 
 // UserState is one user of the gateway, for operators.

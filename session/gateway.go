@@ -23,9 +23,7 @@ func (s *Session) load() {
 		s.log.Error("stored data cannot be read", "error", err)
 	}
 	s.setRecord(rec)
-	if !rec.LoggedOut {
-		s.openAccounts(false)
-	}
+	s.openAccounts(false)
 }
 
 // setRecord takes over what is stored of the user.
@@ -47,9 +45,15 @@ func (s *Session) account(id bridges.NetworkID) (bridges.Account, bool) {
 	return a, false
 }
 
-// openAccounts connects every account of the user.
+// openAccounts connects every account of the user that is logged in.
 func (s *Session) openAccounts(attended bool) {
+	if s.loggedOut {
+		return
+	}
 	for _, acc := range s.accounts {
+		if slices.Contains(s.resting, bridges.NetworkID(acc.Network)) {
+			continue
+		}
 		l, err := s.link(bridges.NetworkID(acc.Network))
 		if err != nil {
 			s.log.Warn("account cannot be opened", "network", acc.Network, "error", err)
@@ -177,7 +181,7 @@ func (s *Session) linkPresence(l *link, to component.JID) *component.Out {
 		show = "xa"
 	case bridges.Disconnected:
 		typ = "unavailable"
-		if l.retry != nil || l.registered {
+		if !l.dead && (l.retry != nil || l.registered) {
 			typ, show = "", "dnd"
 		}
 	}
@@ -336,7 +340,7 @@ func (s *Session) console(st *component.Stanza, addr bridges.Address) {
 			s.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
 			return
 		}
-		l.console = true
+		l.console, l.lastLine = true, time.Now()
 		for _, raw := range lines(body) {
 			s.act(l, outcomeFunc(func(ev bridges.Event) { s.consoleOutcome(l, st, ev) }), func(ref bridges.Ref) error {
 				return con.Raw(ref, raw)

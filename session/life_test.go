@@ -138,10 +138,12 @@ func TestEverythingAtOnce(t *testing.T) {
 	scenario(t, func(w *world) {
 		const users, rounds = 8, 40
 		w.policy.Joins = Rate{}
+		for u := range users {
+			w.store.records[fmt.Sprint("user", u, "@home.example")] = Record{Accounts: []StoredAccount{{Network: "net"}}, Subscribed: []string{domain}}
+		}
 		var all sync.WaitGroup
 		for u := range users {
 			user := component.JID{Local: fmt.Sprint("user", u), Domain: "home.example"}
-			w.store.records[user.String()] = Record{Accounts: []StoredAccount{{Network: "net"}}, Subscribed: []string{domain}}
 			as := strings.NewReplacer("ALICE", user.String()).Replace
 			ctx := context.Background()
 			for part, do := range []func(i int){

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -43,6 +42,7 @@ type link struct {
 
 	cancel   context.CancelFunc // of the current run; nil: none
 	running  chan struct{}      // closed when the run has ended
+	before   <-chan struct{}    // the same of the link in whose place this one came
 	attempt  int
 	upSince  time.Time
 	downAt   time.Time // since when rooms wait for the link
@@ -70,11 +70,19 @@ func (s *Session) link(id bridges.NetworkID) (*link, error) {
 			return l, nil
 		}
 	}
+	if !s.m.admitted(s.user) {
+		return nil, notAdmitted()
+	}
 	acc, registered := s.account(id)
 	l := &link{s: s, id: id, jid: s.m.networkJID(id), log: tag(s.log, "network", string(id)), registered: registered}
 	acc.Log = l.log
 	if registered {
 		l.autojoin = lines(acc.Settings[settingChannels])
+	}
+	for _, old := range s.ending {
+		if old.id == id {
+			l.before = old.running
+		}
 	}
 	net, err := s.m.driver.Open(acc, l)
 	if err != nil {
@@ -115,9 +123,18 @@ func (l *link) start(attended bool) {
 	l.kind, l.text = bridges.Connecting, "connecting"
 	l.announce()
 	st := bridges.Start{Attended: attended, Nick: l.nick}
+	before := l.before
+	l.before = nil
 	l.s.m.tasks.Add(1)
 	go func() {
 		defer l.s.m.tasks.Done()
+		if before != nil { // it still holds the nick: wait for its end, not for ever
+			select {
+			case <-before:
+			case <-time.After(quitTime):
+			case <-ctx.Done():
+			}
+		}
 		err := l.run(ctx, st)
 		cancel()
 		l.helpers.Wait()
@@ -160,26 +177,6 @@ func (l *link) Go(f func(ctx context.Context)) {
 	}()
 }
 
-// kill ends a link at once and for good; late events of it are dropped.
-func (l *link) kill() {
-	if l.dead {
-		return
-	}
-	l.dead = true
-	l.s.m.stats.links.Add(-1)
-	if l.kind == bridges.Online {
-		l.s.m.stats.online.Add(-1)
-	}
-	for _, t := range []*time.Timer{l.retry, l.check} {
-		if t != nil {
-			t.Stop()
-		}
-	}
-	if l.cancel != nil {
-		l.cancel()
-	}
-}
-
 // state takes what the driver reports of the connection.
 func (l *link) state(st *bridges.State) {
 	l.text = st.Text
@@ -206,11 +203,15 @@ func (l *link) wentOnline() {
 	if p, ok := l.net.(bridges.Presencer); ok && l.away {
 		l.quietly("away", p.SetAway(true, l.awayText))
 	}
-	for _, r := range l.s.roomsOf(l) {
-		r.join()
-	}
 	for _, entry := range l.autojoin {
 		l.s.autojoin(l, entry)
+	}
+	for _, r := range l.s.roomsOf(l) {
+		if len(r.seats) == 0 && !r.auto && r.part == nil {
+			r.gone() // the account no longer has it
+			continue
+		}
+		r.join()
 	}
 	waiting := l.waiting
 	l.waiting = nil
@@ -240,155 +241,4 @@ func (l *link) whenOnline(fn func(*bridges.Error)) {
 	}
 	l.waiting = append(l.waiting, fn)
 	l.start(true)
-}
-
-// ended is called in the session when a run is over.
-func (l *link) ended(err *bridges.Error) {
-	if l.dead {
-		return
-	}
-	wasOnline := l.kind == bridges.Online
-	if wasOnline {
-		l.s.m.stats.online.Add(-1)
-	}
-	l.cancel, l.running, l.kind = nil, nil, bridges.Disconnected
-	if err == nil {
-		err = bridges.NewError(bridges.Offline, "The connection was closed.")
-	}
-	l.lastErr, l.text = err, err.Text
-	l.log.Info("link ended", "error", err, "permanent", err.Permanent)
-	l.s.m.stats.linkErrors.Add(kindName(err.Kind), 1)
-	for _, r := range l.s.roomsOf(l) {
-		r.linkDown()
-	}
-	l.s.failActions(l, &bridges.Error{Kind: bridges.Offline, Uncertain: wasOnline, Text: "The connection to the network was lost; the line may or may not have arrived."})
-	waiting := l.waiting
-	l.waiting = nil
-	for _, send := range waiting {
-		send(err)
-	}
-	if l.dead { // a failed join may have been its last reason to live
-		return
-	}
-	l.afterEnd(err, wasOnline)
-}
-
-// afterEnd decides whether to try again.
-func (l *link) afterEnd(err *bridges.Error, wasOnline bool) {
-	rooms := l.s.roomsOf(l)
-	if !wasOnline || err.Permanent {
-		// Somebody who waits to get in is told at once; whoever was in waits.
-		for _, r := range rooms {
-			r.failWaiting(err)
-		}
-		rooms = l.s.roomsOf(l)
-	}
-	if err.Permanent {
-		for _, r := range rooms {
-			r.close(leave{reason: "The connection to the network was lost: " + err.Text, codes: codesLost})
-		}
-		l.announce()
-		if !l.registered {
-			l.drop()
-		}
-		return
-	}
-	if !l.needed() {
-		l.announce()
-		l.drop()
-		return
-	}
-	if l.downAt.IsZero() && len(rooms) > 0 {
-		l.downAt = time.Now()
-		l.s.after(roomGrace, l.graceOver)
-	}
-	if wasOnline && time.Since(l.upSince) >= healthy {
-		l.attempt = 0
-	}
-	d := backoff(l.attempt)
-	if err.RetryAfter > d {
-		d = err.RetryAfter
-	}
-	l.attempt++
-	l.text = err.Text + " Trying again soon."
-	l.announce()
-	l.retry = l.s.after(d, func() { l.retry = nil; l.start(false) })
-}
-
-// backoff is how long to wait before the nth retry, with jitter: a network
-// that comes back is not met by everyone in the same second.
-func backoff(n int) time.Duration {
-	d := retryMax
-	if n < 8 {
-		d = min(retryMax, retryMin<<n)
-	}
-	return d/2 + rand.N(d)
-}
-
-// graceOver closes the rooms that did not come back in time.
-func (l *link) graceOver() {
-	if l.dead || l.downAt.IsZero() || time.Since(l.downAt) < roomGrace {
-		return
-	}
-	l.downAt = time.Time{}
-	text := "The connection to the network was lost"
-	if l.lastErr != nil && l.lastErr.Text != "" {
-		text += ": " + l.lastErr.Text
-	}
-	for _, r := range l.s.roomsOf(l) {
-		if !r.inside() {
-			r.close(leave{reason: text, codes: codesLost})
-		}
-	}
-	l.reconsider()
-}
-
-// needed tells whether anything wants this link to be up.
-func (l *link) needed() bool {
-	if l.registered {
-		return true
-	}
-	if len(l.s.roomsOf(l)) > 0 || len(l.waiting) > 0 {
-		return true
-	}
-	return !l.lastLine.IsZero() && time.Since(l.lastLine) < chatting
-}
-
-// reconsider arranges for an unneeded link to be dropped after a while.
-func (l *link) reconsider() {
-	if l.dead || l.registered || l.check != nil || len(l.s.roomsOf(l)) > 0 {
-		return
-	}
-	d := linger
-	if !l.lastLine.IsZero() {
-		d = max(linger, chatting-time.Since(l.lastLine)+time.Second)
-	}
-	l.check = l.s.after(d, func() {
-		l.check = nil
-		if l.dead {
-			return
-		}
-		if l.needed() {
-			l.reconsider()
-			return
-		}
-		l.drop()
-	})
-}
-
-// drop ends a link politely and forgets it.
-func (l *link) drop() {
-	if l.dead {
-		return
-	}
-	l.kill()
-	l.kind, l.text = bridges.Disconnected, "disconnected"
-	l.announce()
-	for i, other := range l.s.links {
-		if other == l {
-			l.s.links = append(l.s.links[:i], l.s.links[i+1:]...)
-			break
-		}
-	}
-	l.s.failActions(l, bridges.NewError(bridges.Offline, "The connection was closed."))
 }

@@ -223,10 +223,7 @@ func (s *Session) shutdown() {
 	s.leaving = true
 	for _, r := range s.rooms {
 		r.showLeave(leave{reason: "The gateway is shutting down.", codes: codesShutdown})
-		for _, st := range r.seats {
-			s.m.store.RemoveSeat(st.jid.String(), r.jid.String())
-		}
-		r.seats = nil
+		r.removeSeats()
 	}
 	for _, jid := range s.watched {
 		if to, err := component.ParseJID(jid); err == nil {
@@ -236,7 +233,7 @@ func (s *Session) shutdown() {
 	s.m.stats.rooms.Add(-int64(len(s.rooms)))
 	s.rooms = nil
 	for _, l := range s.links {
-		l.kill()
+		l.abandon("The gateway is shutting down.")
 	}
 	s.links = nil
 	s.closeInbox(false)

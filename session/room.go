@@ -129,9 +129,7 @@ func (r *room) gone() {
 	if r.part != nil {
 		r.part.Stop()
 	}
-	for _, st := range r.seats {
-		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
-	}
+	r.removeSeats()
 	delete(r.rooms, r.jid.Local)
 	r.m.stats.rooms.Add(-1)
 	if !r.l.dead {
@@ -155,6 +153,14 @@ func (r *room) removeSeat(st *seat) {
 		r.seats = slices.Delete(r.seats, i, i+1)
 		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
 	}
+}
+
+// removeSeats takes all clients out.
+func (r *room) removeSeats() {
+	for _, st := range r.seats {
+		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
+	}
+	r.seats = nil
 }
 
 // onJoin is presence with the MUC element to room/nick (XEP-0045 section 7.2).
@@ -229,10 +235,13 @@ func (r *room) join() {
 		return
 	}
 	if !r.l.online() {
-		if r.l.nick == "" && len(r.seats) > 0 {
-			r.l.nick = r.seats[0].nick
+		attended := false
+		for _, st := range r.seats {
+			if st.stanza != nil || r.l.nick == "" {
+				r.l.nick = st.nick // of whoever asked last
+			}
+			attended = attended || st.stanza != nil
 		}
-		attended := len(r.seats) > 0 && r.seats[0].stanza != nil
 		if r.l.retry == nil || attended {
 			r.l.start(attended)
 		}
@@ -331,7 +340,6 @@ func (r *room) onEntered(ev *bridges.Entered) {
 				r.refuse(st.stanza, redirect(other.jid))
 			}
 		}
-		r.seats = nil
 		r.gone()
 		return
 	}
@@ -368,10 +376,22 @@ func (r *room) linkDown() {
 		r.remember()
 		r.state = roomDown
 	case roomLeaving:
-		r.seats = nil
-		r.gone()
+		if !r.comesBack() {
+			r.gone()
+		}
 	}
 	r.joining = false
+}
+
+// comesBack makes a room that was being left one that is joined, where a client
+// has asked for that meanwhile.
+func (r *room) comesBack() bool {
+	if !r.rejoin || len(r.seats) == 0 {
+		return false
+	}
+	r.rejoin, r.state = false, roomJoining
+	r.unnamed()
+	return true
 }
 
 // remember notes what clients have been shown before a gap.
@@ -460,9 +480,7 @@ func (r *room) left() {
 	if r.rooms[r.jid.Local] != r || r.state != roomLeaving {
 		return
 	}
-	if r.rejoin && len(r.seats) > 0 {
-		r.rejoin, r.state = false, roomJoining
-		r.unnamed()
+	if r.comesBack() {
 		r.join()
 		return
 	}

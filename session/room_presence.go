@@ -202,8 +202,19 @@ func (r *room) selfGone(st *seat, lv leave) *component.Out {
 func (r *room) showLeave(lv leave) {
 	lv.status = lv.actor == "" && len(lv.codes) <= 2
 	for _, st := range r.seats {
-		r.send(r.selfGone(st, lv))
+		r.showOut(st, lv)
 	}
+}
+
+// showOut shows a client that the user is out, or that it will not get in.
+func (r *room) showOut(st *seat, lv leave) {
+	if st.stanza != nil {
+		e := component.NewStanzaError("wait", "recipient-unavailable", lv.reason)
+		e.By = r.jid
+		r.refuse(st.stanza, e)
+		return
+	}
+	r.send(r.selfGone(st, lv))
 }
 
 // each calls f for every client that is shown what happens now. Clients of
@@ -290,7 +301,7 @@ func (r *room) onLeft(ev *bridges.Left) {
 	r.self = ev.Member
 	lv.codes = append(lv.codes, 110)
 	for _, st := range r.seats {
-		r.send(r.selfGone(st, lv))
+		r.showOut(st, lv)
 	}
 	r.gone()
 }

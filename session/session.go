@@ -19,6 +19,7 @@ type Session struct {
 	box  inbox
 
 	links              []*link // few: one per network
+	ending             []*link // dead, but their networks have not been left yet
 	rooms              map[string]*room
 	contacts           map[string]*contact
 	clients            []*client
@@ -36,7 +37,8 @@ type Session struct {
 	watched    []string            // addresses of the gateway whose presence the user gets
 	leaving    bool                // shutting down or being removed
 	crashes    int
-	queries    int // under way on workers
+	crashed    time.Time // the last time
+	queries    int       // under way on workers
 }
 
 // client is a resource of the user that has shown itself to the gateway.
@@ -95,25 +97,34 @@ func (s *Session) handle(in input) {
 // crash puts the session back to a known state after a panic: rooms are left,
 // links closed, registered accounts opened again. Other users notice nothing.
 func (s *Session) crash() {
-	s.crashes++
 	rooms, links := s.rooms, s.links
-	s.rooms, s.links, s.contacts, s.actions = nil, nil, nil, nil
+	s.rooms, s.links, s.contacts = nil, nil, nil
 	s.m.stats.rooms.Add(-int64(len(rooms)))
 	for _, l := range links {
-		l.kill()
+		s.guarded(func() { l.abandon("The gateway had a problem; please try again.") })
 	}
+	s.actions = nil
 	for _, r := range rooms {
 		s.guarded(func() {
 			r.showLeave(leave{reason: "The gateway had a problem with this room; please join again.", codes: codesLost})
 		})
+		s.guarded(r.removeSeats)
 	}
-	if s.crashes <= maxCrashes {
+	if time.Since(s.crashed) > crashSpan {
+		s.crashes = 0
+	}
+	s.crashed = time.Now()
+	if s.crashes++; s.crashes <= maxCrashes && !s.leaving {
 		s.guarded(func() { s.openAccounts(false) })
 	}
 }
 
-// maxCrashes is how often a session opens its accounts again by itself.
-const maxCrashes = 5
+// A session that panics more often than this in this time does not open its
+// accounts again by itself.
+const (
+	maxCrashes = 5
+	crashSpan  = time.Hour
+)
 
 // guarded runs f where a second panic must not matter.
 func (s *Session) guarded(f func()) {
@@ -222,5 +233,5 @@ func (s *Session) work(query func() (then func())) bool {
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && !s.registered && s.queries == 0
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && !s.registered && s.queries == 0
 }

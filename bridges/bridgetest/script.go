@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"transportd/bridges"
 )
@@ -113,6 +114,8 @@ type ScriptNet struct {
 	Hold bool
 	// Full: Send finds its queue full.
 	Full bool
+	// SlowQuit is how long the network takes to let the user go.
+	SlowQuit time.Duration
 	// Ask, when set, is called by every query before it answers.
 	Ask func()
 
@@ -187,6 +190,16 @@ func (n *ScriptNet) TrySay(ev bridges.Event) {
 	}
 }
 
+// Wait waits until the connection being made is given up: what a Gate returns
+// for a network that does not answer.
+func (n *ScriptNet) Wait() error {
+	n.mu.Lock()
+	ctx := n.ctx
+	n.mu.Unlock()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // End ends the present connection.
 func (n *ScriptNet) End(err error) { n.end <- err }
 
@@ -214,7 +227,7 @@ func (n *ScriptNet) Run(ctx context.Context, st bridges.Start) error {
 	n.runs++
 	run := n.runs
 	n.ctx = ctx
-	if n.nick == "" {
+	if st.Nick != "" {
 		n.nick = st.Nick
 	}
 	if n.nick == "" {
@@ -245,6 +258,7 @@ func (n *ScriptNet) Run(ctx context.Context, st bridges.Start) error {
 		case err := <-n.end:
 			return err
 		case <-ctx.Done():
+			time.Sleep(n.SlowQuit)
 			n.called("quit")
 			return nil
 		}

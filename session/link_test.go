@@ -1,0 +1,242 @@
+package session
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"transportd/bridges"
+	"transportd/bridges/bridgetest"
+	"transportd/component"
+)
+
+// account gives alice an account on net and logs it in.
+func (w *world) account(settings map[string]string) {
+	w.t.Helper()
+	w.store.records["alice@home.example"] = Record{Accounts: []StoredAccount{{Network: "net", Settings: settings}}}
+	if err := w.m.Login(context.Background(), w.user(), ""); err != nil {
+		w.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+const said = "<message type='groupchat' id='m1' from='ALICE/a' to='#room%net@GW'><body>x</body></message>"
+
+func TestWhatWasAskedOfALinkThatEndsIsAnswered(t *testing.T) {
+	ctx := context.Background()
+	for name, end := range map[string]func(*world){
+		"logout":   func(w *world) { _ = w.m.Logout(ctx, w.user(), "", "bye") },
+		"remove":   func(w *world) { _ = w.m.Remove(ctx, w.user(), "net", "bye") },
+		"reload":   func(w *world) { _ = w.m.Reload(ctx, w.user(), "net") },
+		"panic":    func(w *world) { w.m.peek(w.user()).post(func() { panic("a bug") }) },
+		"shutdown": func(w *world) { w.stop(); w.manager() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			scenario(t, func(w *world) {
+				w.account(nil)
+				w.join("a", "alice")
+				w.net().Hold = true
+				w.from(said)
+				end(w)
+				all := strings.Join(w.news(), "\n")
+				if !strings.Contains(all, `id="m1"`) || !strings.Contains(all, "may have been delivered") {
+					t.Errorf("the line was not answered:\n%s", all)
+				}
+			})
+			scenario(t, func(w *world) {
+				w.driver.Gate = func(n *bridgetest.ScriptNet, _ int, _ bridges.Start) error { return n.Wait() }
+				w.account(nil)
+				w.from("<message type='chat' id='m1' from='ALICE/a' to='bob%net@GW'><body>hi</body></message>")
+				w.expect()
+				end(w)
+				all := strings.Join(w.news(), "\n")
+				if !strings.Contains(all, `id="m1"`) || !strings.Contains(all, "recipient-unavailable") {
+					t.Errorf("the line that waited was not answered:\n%s", all)
+				}
+			})
+		})
+	}
+}
+
+func TestLogoutWhileJoiningIsAnErrorForWhoWaits(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.driver.Gate = func(n *bridgetest.ScriptNet, _ int, _ bridges.Start) error { return n.Wait() }
+		w.account(nil)
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		w.expect()
+		if err := w.m.Logout(context.Background(), w.user(), "", "Logged out."); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(`^<presence & type="error" & recipient-unavailable & Logged out`)
+	})
+}
+
+func TestReloadWhileJoiningJoinsOverTheNewConnection(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.driver.Gate = func(n *bridgetest.ScriptNet, _ int, _ bridges.Start) error {
+			if n == w.driver.Net(0) {
+				n.Doors["#room"] = func(bridges.Ref, string, bridges.JoinOptions) {} // never answers
+			}
+			return nil
+		}
+		w.account(nil)
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alias'>" + muc + "</presence>")
+		w.expect()
+		if err := w.m.Reload(context.Background(), w.user(), "net"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(`code="110"`, `<subject`)
+	})
+}
+
+func TestReloadLeavesRoomsTheAccountNoLongerHas(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.account(map[string]string{"channels": "#one\n#two"})
+		w.store.records["alice@home.example"] = Record{Accounts: []StoredAccount{{Network: "net", Settings: map[string]string{"channels": "#two"}}}}
+		if err := w.m.Reload(context.Background(), w.user(), "net"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if calls := w.driver.Net(1).Calls(); len(calls) != 1 || calls[0] != "join #two" {
+			t.Errorf("over the new connection: %q", calls)
+		}
+		if n := w.m.Stats().Rooms; n != 1 {
+			t.Errorf("%d rooms", n)
+		}
+	})
+}
+
+func TestPersonIsReachedOverTheLinkThereIsNow(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.from("<presence from='ALICE/a' to='GW'/>") // the session stays
+		w.from("<message type='chat' from='ALICE/a' to='bob%net@GW'><body>one</body></message>")
+		time.Sleep(chatting + time.Minute)
+		w.called("quit")
+		w.news()
+		w.from("<message type='chat' from='ALICE/a' to='bob%net@GW'><body>two</body></message>")
+		w.expect()
+		if n := w.driver.Net(1); n == nil || len(n.Calls()) != 1 || n.Calls()[0] != "say bob two" {
+			t.Error("the line did not go over the new connection")
+		}
+	})
+}
+
+func TestNewConnectionWaitsForTheEndOfTheOld(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.from("<presence from='ALICE/a' to='GW'/>")
+		w.join("a", "alice")
+		w.net().SlowQuit = time.Second
+		w.m.peek(w.user()).post(func() { panic("a bug") })
+		w.news()
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		if n := w.driver.Net(1).Runs(); n != 0 {
+			t.Error("connected while the old connection holds the nick")
+		}
+		w.expect()
+		time.Sleep(2 * time.Second)
+		w.expect(`code="110"`, `<subject`)
+	})
+}
+
+func TestLinkThatCannotConnectIsNotKeptForALineThatWasRefused(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.driver.Gate = func(*bridgetest.ScriptNet, int, bridges.Start) error {
+			return bridges.NewError(bridges.Offline, "Connection refused.")
+		}
+		w.from("<message type='chat' id='m1' from='ALICE/a' to='bob%net@GW'><body>hi</body></message>")
+		w.expect(`type="error" & Connection refused`)
+		if st := w.m.Stats(); st.Links != 0 || st.Sessions != 0 {
+			t.Errorf("left behind: %+v", st)
+		}
+	})
+}
+
+func TestAnotherNickIsTriedAfterAConflict(t *testing.T) {
+	scenario(t, func(w *world) {
+		taken := true
+		w.driver.Gate = func(_ *bridgetest.ScriptNet, _ int, st bridges.Start) error {
+			if taken && st.Nick != "other" {
+				return bridges.NewError(bridges.Conflict, "Nickname is already in use.")
+			}
+			return nil
+		}
+		w.account(nil)
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		w.expect(`type="error" & conflict`)
+		w.from("<presence from='ALICE/a' to='#room%net@GW/other'>" + muc + "</presence>")
+		w.expect(`/other" & code="110"`, `<subject`)
+	})
+}
+
+func TestLoggedOutStaysSoAfterAPanic(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.account(nil)
+		if err := w.m.Logout(context.Background(), w.user(), "", "bye"); err != nil {
+			t.Fatal(err)
+		}
+		w.m.peek(w.user()).post(func() { panic("a bug") })
+		synctest.Wait()
+		if n := w.m.Stats().Links; n != 0 {
+			t.Errorf("%d links of a user who is logged out", n)
+		}
+	})
+}
+
+func TestPanicLeavesNoClientBehindInTheStore(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		w.m.peek(w.user()).post(func() { panic("a bug") })
+		synctest.Wait()
+		if len(w.store.seats) != 0 {
+			t.Errorf("stored: %v", w.store.seats)
+		}
+	})
+}
+
+func TestPresenceOfANetworkThatWasLeft(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.store.records["alice@home.example"] = Record{
+			Accounts: []StoredAccount{{Network: "net"}}, Subscribed: []string{"net@" + domain, domain},
+		}
+		if err := w.m.Login(context.Background(), w.user(), ""); err != nil {
+			t.Fatal(err)
+		}
+		w.news()
+		if err := w.m.Remove(context.Background(), w.user(), "net", "Unregistered."); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(`from="net@gw.example" & type="unavailable"`, `from="gw.example" & Ready`)
+	})
+}
+
+func TestRejoinWhileLeavingAndTheLinkIsLost(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		w.net().Hold = true
+		w.from("<presence type='unavailable' from='ALICE/a' to='#room%net@GW/alice'/>")
+		w.news()
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		w.expect()
+		w.net().Hold = false
+		w.net().End(bridges.NewError(bridges.Offline, "Ping timeout"))
+		time.Sleep(10 * time.Second)
+		w.expect(`/alice" & code="110"`, `<subject`)
+	})
+}
+
+func TestWhoMayNoLongerUseTheGatewayIsNotRestored(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.policy.Allowed = func(component.JID) bool { return false }
+		w.store.records["alice@home.example"] = Record{Accounts: []StoredAccount{{Network: "net"}}}
+		w.store.SaveSeat(Seat{Client: "alice@home.example/a", Room: "#room%net@" + domain, Nick: "alice"})
+		if err := w.m.Restore(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if w.driver.Net(0) != nil || len(w.store.seats) != 0 {
+			t.Errorf("restored; stored: %v", w.store.seats)
+		}
+	})
+}
