@@ -112,9 +112,9 @@ var script = []step{
 		onIRC(`^:alicia!\S+ (PART|QUIT)`)},
 }
 
-// converse plays the script. What does not arrive is shown, and is the error at
+// converse plays a script. What does not arrive is shown, and is the error at
 // the end.
-func (s *stage) converse(ctx context.Context) error {
+func (s *stage) converse(ctx context.Context, script []step, patience time.Duration) error {
 	c, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (s *stage) converse(ctx context.Context) error {
 				return err
 			}
 		}
-		wait, cancel := context.WithTimeout(ctx, seeTimeout)
+		wait, cancel := context.WithTimeout(ctx, patience)
 		arrived, err := st.see(wait, c)
 		cancel()
 		if ctx.Err() != nil {

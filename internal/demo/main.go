@@ -36,7 +36,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	out := newScreen(os.Stdout, isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "")
-	if err := demo(ctx, out, *binary, *stay); err != nil {
+	if err := demo(ctx, out, options{binary: *binary, stay: *stay, script: script, patience: 20 * time.Second}); err != nil {
 		out.fail(err)
 		stop()
 		os.Exit(1)
@@ -48,9 +48,17 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
+// options say what is played, and with which transportd.
+type options struct {
+	binary   string
+	stay     bool // after the conversation, until ctx is done
+	script   []step
+	patience time.Duration // for one thing to arrive
+}
+
 // demo runs all of it. Whatever happens, nothing stays behind.
-func demo(ctx context.Context, out *screen, binary string, stay bool) (err error) {
-	binary, err = filepath.Abs(binary)
+func demo(ctx context.Context, out *screen, o options) (err error) {
+	binary, err := filepath.Abs(o.binary)
 	if err != nil {
 		return err
 	}
@@ -61,12 +69,12 @@ func demo(ctx context.Context, out *screen, binary string, stay bool) (err error
 	defer func() { err = errors.Join(err, env.Close()) }()
 	s, err := start(ctx, out, env, binary)
 	if err == nil {
-		err = s.converse(ctx)
+		err = s.converse(ctx, o.script, o.patience)
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	if err != nil || !stay {
+	if err != nil || !o.stay {
 		return err
 	}
 	s.invite()
@@ -157,6 +165,3 @@ func (s *stage) keepCompany(ctx context.Context) {
 		}
 	}
 }
-
-// seeTimeout bounds the wait for one step of the conversation.
-const seeTimeout = 20 * time.Second

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"transportd/internal/testenv"
+)
+
+// build makes a transportd to demonstrate.
+func build(t *testing.T) string {
+	t.Helper()
+	env, err := testenv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := env.Build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return env.Binary()
+}
+
+// output is written by the demonstration and looked at meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+	seen chan struct{} // closed when "Ctrl-C" is shown
+	once sync.Once
+}
+
+func newOutput() *output { return &output{seen: make(chan struct{})} }
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Write(b)
+	if strings.Contains(o.text.String(), "Ctrl-C") {
+		o.once.Do(func() { close(o.seen) })
+	}
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// gone fails unless the folder that the output names, and every process that was
+// started in it, is gone.
+func gone(t *testing.T, out string) {
+	t.Helper()
+	dir := regexp.MustCompile(`Starting, on loopback, in (\S+)`).FindStringSubmatch(out)
+	if dir == nil {
+		t.Fatalf("no folder in:\n%s", out)
+	}
+	if _, err := os.Stat(dir[1]); !os.IsNotExist(err) {
+		t.Errorf("the folder %s is still there: %v", dir[1], err)
+	}
+	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range procs {
+		if cmd, err := os.ReadFile(p); err == nil && strings.Contains(string(cmd), dir[1]) {
+			t.Errorf("a process was left behind: %q", cmd)
+		}
+	}
+}
+
+func TestDemo(t *testing.T) {
+	binary := build(t)
+	t.Run("without a terminal", func(t *testing.T) {
+		out := newOutput()
+		err := demo(t.Context(), newScreen(out, false), options{binary: binary, script: script, patience: time.Minute})
+		text := out.String()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if n := strings.Count(text, " ms\n"); n != len(script) || strings.Contains(text, "missing") || strings.Contains(text, "\x1b") {
+			t.Errorf("%d of %d lines:\n%s", n, len(script), text)
+		}
+		gone(t, text)
+	})
+	t.Run("until Ctrl-C", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		out := newOutput()
+		ended := make(chan error, 1)
+		go func() {
+			ended <- demo(ctx, newScreen(out, true), options{binary: binary, stay: true, script: script, patience: time.Minute})
+		}()
+		select {
+		case <-out.seen:
+		case err := <-ended:
+			t.Fatalf("it ended by itself: %v\n%s", err, out)
+		case <-time.After(2 * time.Minute):
+			t.Fatalf("it does not get there:\n%s", out)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		text := out.String()
+		for _, want := range []string{"you@localhost", "password", room, "port", "\x1b["} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not shown:\n%s", want, text)
+			}
+		}
+		gone(t, text)
+	})
+	t.Run("something goes missing", func(t *testing.T) {
+		out := newOutput()
+		short := []step{script[0], {"bob", "says nothing", "bob: something", bob("PING x"), onXMPP(testenv.Message(testenv.Body("something")))}}
+		err := demo(t.Context(), newScreen(out, false), options{binary: binary, script: short, patience: 5 * time.Second})
+		if err == nil || !strings.Contains(err.Error(), "1 of 2") || !strings.Contains(out.String(), "missing") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		gone(t, out.String())
+	})
+}
+
+// A demonstration without a gateway fails too.
+func TestDemoFails(t *testing.T) {
+	out := newOutput()
+	if err := demo(t.Context(), newScreen(out, false), options{binary: "/bin/false", script: script}); err == nil {
+		t.Errorf("no error with a gateway that does not run:\n%s", out)
+	}
+	gone(t, out.String())
+}
+
+func TestAnswer(t *testing.T) {
+	for _, c := range []struct{ line, to, text string }{
+		{":you!u@h JOIN :#garden", channel, "Hello you!"},
+		{":bob!u@h JOIN :#garden", "", ""},
+		{":you!u@h PRIVMSG #garden :hi", channel, "you: “hi”, you say?"},
+		{":you!u@h PRIVMSG bob :psst", "you", "Between you and me: psst"},
+		{":you!u@h PRIVMSG #garden :\x01ACTION waves\x01", "", ""},
+		{":server 366 bob #garden :End", "", ""},
+	} {
+		if to, text, ok := answer(c.line); to != c.to || text != c.text || ok != (c.to != "") {
+			t.Errorf("%s: %q %q %v", c.line, to, text, ok)
+		}
+	}
+}
