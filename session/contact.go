@@ -165,9 +165,7 @@ func (s *Session) sendPrivate(st *component.Stanza, c *contact, out bridges.Outg
 		case *bridges.Message:
 			s.m.stats.toNetwork.Add(1)
 			if xep.WantsReceipt(st.Element) && st.ID != "" {
-				o := component.NewMessage(st.To, st.From, st.Type, s.m.ids.next())
-				xep.AppendReceipt(o, st.ID)
-				s.send(o)
+				s.receipt(st)
 			}
 		case *bridges.Failed:
 			s.refuse(st, lineError(ev.Err))
@@ -177,10 +175,23 @@ func (s *Session) sendPrivate(st *component.Stanza, c *contact, out bridges.Outg
 	})
 }
 
+// receipt tells a client that its line was taken.
+func (s *Session) receipt(st *component.Stanza) {
+	id := s.m.ids.next()
+	receipt := func() *component.Out {
+		o := component.NewMessage(st.To, st.From, st.Type, id)
+		xep.AppendReceipt(o, st.ID)
+		return o
+	}
+	if !s.send(receipt()) {
+		s.owe(receipt)
+	}
+}
+
 // keptMessage is a private line that waits for the stream.
 type keptMessage struct {
-	l    *link
 	from component.JID
+	nick string // of the sender
 	body string
 	id   string
 	at   time.Time
@@ -208,9 +219,9 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 		at = time.Now()
 	}
 	s.m.stats.toUsers.Add(1)
-	k := keptMessage{l: l, from: s.m.personJID(l.id, ev.From.Nick), body: body, id: s.m.lineID(string(ev.ID)), at: at}
+	k := keptMessage{from: s.m.personJID(l.id, ev.From.Nick), nick: ev.From.Nick, body: body, id: s.m.lineID(string(ev.ID)), at: at}
 	if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
-		k.from, k.via = r.occupant(ev.From.Nick), c.via
+		k.via = c.via
 	}
 	s.showPrivate(k, ev.Replay)
 }
@@ -219,28 +230,30 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 // chooses clients and archives it; or, where the user speaks to an occupant, to
 // each client in the room (XEP-0045 section 7.5).
 func (s *Session) showPrivate(k keptMessage, delayed bool) {
-	if !s.up {
+	r := s.rooms[k.via]
+	if !s.up || r != nil && r.anyUnsure() { // first it must be known which clients are there
 		s.keep(k)
 		return
 	}
-	to := []component.JID{s.user}
-	if r := s.rooms[k.via]; r != nil && k.via != "" {
-		to = to[:0]
+	from, to := k.from, []component.JID(nil)
+	if r != nil {
+		from = r.occupant(k.nick)
 		r.each(func(st *seat) { to = append(to, st.jid) })
 	}
-	if len(to) == 0 {
-		to = []component.JID{s.user}
+	inRoom := len(to) > 0
+	if !inRoom {
+		from, to = k.from, []component.JID{s.user}
 	}
-	for i, jid := range to {
-		o := component.NewMessage(k.from, jid, "chat", k.id).Elem("", "body", k.body)
-		if k.via != "" {
+	for _, jid := range to {
+		o := component.NewMessage(from, jid, "chat", k.id).Elem("", "body", k.body)
+		if inRoom {
 			o.Start(xep.NSMUCUser, "x").End()
 			xep.AppendPrivate(o)
 		}
 		if delayed {
 			xep.AppendDelay(o, s.m.domain, k.at)
 		}
-		if !s.send(o) && i == 0 {
+		if !s.send(o) {
 			s.keep(k)
 			return
 		}
@@ -259,6 +272,9 @@ func (s *Session) keep(k keptMessage) {
 
 // deliverKept sends what came while there was no stream, with its true time.
 func (s *Session) deliverKept() {
+	if !s.up || len(s.kept) == 0 {
+		return
+	}
 	kept, cut := s.kept, s.keptCut
 	s.kept, s.keptCut = nil, 0
 	if cut > 0 {

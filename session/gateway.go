@@ -97,7 +97,7 @@ func (s *Session) gatewayPresence(st *component.Stanza) {
 			c = &client{resource: strings.Clone(st.From.Resource)}
 			s.clients = append(s.clients, c)
 		}
-		c.offline = time.Time{}
+		c.offline, c.unsure = time.Time{}, false
 		c.show, c.status = presenceText(st)
 		s.showState(st.From)
 		s.awayness()
@@ -117,6 +117,13 @@ func (s *Session) forgetClient(c *client) {
 		return
 	}
 	s.clients = slices.DeleteFunc(s.clients, func(o *client) bool { return o == c })
+	s.awayness()
+}
+
+// forgetUnsure removes the clients that have not shown themselves since the stream
+// came back.
+func (s *Session) forgetUnsure() {
+	s.clients = slices.DeleteFunc(s.clients, func(c *client) bool { return c.unsure })
 	s.awayness()
 }
 
@@ -286,13 +293,12 @@ func (l *link) notice(ev *bridges.ServerNotice) {
 	if ev.From != "" && !strings.Contains(ev.From, ".") {
 		text = "<" + ev.From + "> " + text
 	}
-	if !l.s.up {
-		if typ == "chat" {
-			l.s.keep(keptMessage{l: l, from: l.jid, body: text, id: l.s.m.ids.next(), at: time.Now()})
-		}
+	k := keptMessage{from: l.jid, body: text, id: l.s.m.ids.next(), at: time.Now()}
+	if typ == "chat" {
+		l.s.showPrivate(k, false)
 		return
 	}
-	l.s.send(component.NewMessage(l.jid, l.s.user, typ, l.s.m.ids.next()).Elem("", "body", text))
+	l.s.send(component.NewMessage(l.jid, l.s.user, typ, k.id).Elem("", "body", text))
 }
 
 // toNetwork handles what is addressed to a network: its console and presence.

@@ -19,12 +19,13 @@ import (
 // fakeStream is a stream whose server is the test. What is sent can be looked
 // at; requests wait for Answer.
 type fakeStream struct {
-	mu       sync.Mutex
-	up       bool
-	sent     []string
-	block    chan struct{} // non-nil: Send waits for it
-	requests []*request
-	ids      int
+	mu        sync.Mutex
+	up        bool
+	sent      []string
+	block     chan struct{} // non-nil: Send waits for it
+	failAfter int           // non-zero: the stream breaks after so many stanzas
+	requests  []*request
+	ids       int
 }
 
 type request struct {
@@ -51,6 +52,9 @@ func (f *fakeStream) Send(ctx context.Context, o *component.Out) error {
 		return component.ErrDown
 	}
 	f.take(o)
+	if f.failAfter--; f.failAfter == 0 {
+		f.up = false
+	}
 	return nil
 }
 

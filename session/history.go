@@ -25,6 +25,7 @@ type line struct {
 	from string // occupant's nick; empty: the room itself
 	body string
 	at   time.Time
+	came int64  // when it came here, in nanoseconds: at is the network's clock
 	occ  string // identity of the sender, for the occupant-id
 	self bool
 }
@@ -32,7 +33,7 @@ type line struct {
 // remembered appends a line to what the room remembers and numbers it.
 func (r *room) remembered(l line) line {
 	r.seq++
-	l.seq = r.seq
+	l.seq, l.came = r.seq, time.Now().UnixNano()
 	limit := historyLines
 	if r.gap {
 		limit = keptLines

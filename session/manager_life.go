@@ -47,6 +47,13 @@ func (m *Manager) paced(n int, f func(i int)) {
 // are logged in, and the clients that were in rooms when it died. Call it once
 // the stream is up for the first time.
 func (m *Manager) Restore(ctx context.Context) error {
+	for _, s := range m.all() { // made over an earlier stream, and not told that there is another
+		s.post(func() {
+			if !s.up && m.stream.Up() {
+				s.streamUp()
+			}
+		})
+	}
 	users, err := m.store.LoggedIn(ctx)
 	if err != nil {
 		return err

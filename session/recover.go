@@ -9,8 +9,10 @@ import (
 	"transportd/component/xep"
 )
 
-// verifyTime is how long a client has to answer after the stream came back.
-const verifyTime = 30 * time.Second
+const (
+	verifyTime  = 30 * time.Second // a client has to answer after the stream came back
+	verifyAgain = 5 * time.Second  // until it is asked again where there was no room to
+)
 
 // streamDown is told when the XMPP stream is gone: from here on lines are kept.
 func (s *Session) streamDown() {
@@ -29,9 +31,9 @@ func (r *room) streamDown() {
 		r.remember()
 	}
 	r.gap = len(r.seats) > 0
-	since := time.Now().Add(-repeatSpan)
+	since := time.Now().Add(-repeatSpan).UnixNano()
 	seen := r.seq
-	for i := len(r.lines) - 1; i >= 0 && r.lines[i].at.After(since); i-- {
+	for i := len(r.lines) - 1; i >= 0 && r.lines[i].came > since; i-- {
 		seen = r.lines[i].seq - 1
 	}
 	for _, st := range r.seats {
@@ -48,6 +50,13 @@ func (s *Session) streamUp() {
 		s.streamDown() // a drop so short that nobody told us in between
 	}
 	s.up = true
+	s.deliverOwed()
+	for _, c := range s.clients {
+		c.unsure = true
+	}
+	if len(s.clients) > 0 { // those that are there answer the probe below
+		s.after(verifyTime, s.forgetUnsure)
+	}
 	for _, r := range s.rooms {
 		for _, st := range r.seats {
 			if st.unsure {
@@ -81,19 +90,24 @@ func (r *room) verified(st *seat, err error) {
 		return
 	}
 	switch {
-	case errors.Is(err, component.ErrDown), errors.Is(err, component.ErrQueueFull):
+	case errors.Is(err, component.ErrDown):
 		return // asked again when the stream is back
+	case errors.Is(err, component.ErrQueueFull):
+		r.after(verifyAgain, func() {
+			if r.rooms[r.jid.Local] == r && st.unsure {
+				r.verify(st)
+			}
+		})
+		return
 	case err != nil && !answersItself(err):
 		r.log.Info("client is gone", "resource", st.jid.Resource, "error", err)
 		r.removeSeat(st)
 		r.settleGap()
-		if st.restored {
-			r.afterSeat("", false)
-		} else {
-			r.afterSeat("", true)
-		}
+		r.afterSeat("", !st.restored)
+		r.deliverKept()
 		return
 	}
+	defer r.deliverKept()
 	if r.state != roomIn {
 		st.unsure = false
 		if st.in {
@@ -116,31 +130,52 @@ func answersItself(err error) bool {
 // resync brings a client that was in before a gap to the present.
 func (r *room) resync(st *seat) {
 	st.unsure = false
+	self, members, ok := r.l.net.Members(r.id)
+	if !ok {
+		return // the event that says so is on its way
+	}
+	if st.in {
+		// All of them, not the difference: what was on its way when the stream broke
+		// may or may not have arrived.
+		for i := range members {
+			r.send(r.presence(st.jid, &members[i], nil))
+		}
+	}
+	for _, m := range r.missing(&self, members) {
+		r.send(r.absence(st.jid, &m, leave{}))
+	}
 	if !st.in {
 		r.welcome(st)
 		r.settleGap()
 		return
 	}
-	self, members, ok := r.l.net.Members(r.id)
-	if !ok {
-		return
-	}
-	// All of them, not the difference: what was on its way when the stream broke
-	// may or may not have arrived.
-	now := make(map[bridges.UserID]bool, len(members))
-	for i := range members {
-		now[members[i].ID] = true
-		r.send(r.presence(st.jid, &members[i], nil))
-	}
-	for id, m := range r.shown {
-		if !now[id] && id != self.ID {
-			r.send(r.absence(st.jid, &m, leave{}))
-		}
-	}
-	r.send(r.presence(st.jid, &self, codesSelf))
+	r.showSelf(st, &self)
 	r.self, r.nick = self, self.Nick
 	r.catchUp(st)
+	if st.stale {
+		r.sendSubject(st)
+	}
 	r.settleGap()
+}
+
+// missing are the members that clients were shown before a gap and that are no
+// longer there under the same nick.
+func (r *room) missing(self *bridges.Member, members []bridges.Member) []bridges.Member {
+	if len(r.shown) == 0 {
+		return nil
+	}
+	now := make(map[string]bool, len(members)+1)
+	now[self.Nick] = true
+	for i := range members {
+		now[members[i].Nick] = true
+	}
+	var out []bridges.Member
+	for nick, m := range r.shown {
+		if !now[nick] {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // settleGap forgets what was noted for a gap once every client is past it.

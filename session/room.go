@@ -41,13 +41,13 @@ type room struct {
 	subject  *bridges.Subject
 
 	lines  []line
-	seq    uint64                            // of the last line
-	gap    bool                              // lines are kept for clients that lost them, until one of them is back
-	cut    int                               // lines given up while nobody could be shown them
-	shown  map[bridges.UserID]bridges.Member // what clients were shown before a gap; nil: no gap
-	self   bridges.Member                    // as last shown
-	sent   int                               // lines without an outcome
-	reacts map[string][]string               // the user's reactions, by message id
+	seq    uint64                    // of the last line
+	gap    bool                      // lines are kept for clients that lost them, until one of them is back
+	cut    int                       // lines given up while nobody could be shown them
+	shown  map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
+	self   bridges.Member            // as last shown
+	sent   int                       // lines without an outcome
+	reacts map[string][]string       // the user's reactions, by message id
 	part   *time.Timer
 	rejoin bool // wanted again while leaving
 }
@@ -57,6 +57,8 @@ type seat struct {
 	jid      component.JID // full
 	nick     string        // asked for
 	in       bool          // has been shown the room
+	as       string        // the nick it was shown as its own
+	stale    bool          // the subject has changed and it was not shown
 	unsure   bool          // not verified since the stream came back
 	seen     uint64        // last line it was shown, while unsure
 	history  xep.History
@@ -135,6 +137,7 @@ func (r *room) gone() {
 	if !r.l.dead {
 		r.l.reconsider()
 	}
+	r.deliverKept()
 }
 
 // seat returns the seat of a client.
@@ -217,6 +220,7 @@ func (r *room) enter(st *component.Stanza, join xep.MUCJoin) {
 	switch r.state {
 	case roomIn:
 		r.welcome(seat)
+		r.deliverKept()
 	case roomLeaving:
 		r.rejoin = true
 	case roomDown, roomJoining:
@@ -305,8 +309,7 @@ func (r *room) failJoin(err *bridges.Error) {
 			r.refuse(st.stanza, e)
 			continue
 		}
-		o := r.selfGone(st, leave{reason: e.Text, codes: codesLost})
-		r.send(o)
+		r.showOut(st, leave{reason: e.Text, codes: codesLost})
 		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
 	}
 	r.gone()
@@ -346,10 +349,14 @@ func (r *room) onEntered(ev *bridges.Entered) {
 	wasIn := r.entered() && r.shown != nil
 	r.named(ev.Room)
 	r.state = roomIn
+	sameSubject := textOf(r.subject) == textOf(ev.Subject)
 	r.subject = ev.Subject
 	r.l.downAt = time.Time{}
 	if wasIn {
 		r.showDifference(ev)
+		if !sameSubject {
+			r.showSubject()
+		}
 	}
 	r.nick, r.self = ev.Self.Nick, ev.Self
 	for _, st := range slices.Clone(r.seats) {
@@ -360,6 +367,13 @@ func (r *room) onEntered(ev *bridges.Entered) {
 	if len(r.seats) == 0 && !r.auto {
 		r.leaveNetwork("")
 	}
+}
+
+func textOf(s *bridges.Subject) string {
+	if s == nil {
+		return ""
+	}
+	return s.Text
 }
 
 // redirect answers a join under another spelling of a room the user is in.
@@ -385,18 +399,16 @@ func (r *room) linkDown() {
 
 // remember notes what clients have been shown before a gap.
 func (r *room) remember() {
-	if r.shown != nil {
-		return
+	if r.shown == nil {
+		r.shown = make(map[string]bridges.Member)
 	}
 	self, members, ok := r.l.net.Members(r.id)
 	if !ok {
-		r.shown = map[bridges.UserID]bridges.Member{}
 		return
 	}
 	r.self = self
-	r.shown = make(map[bridges.UserID]bridges.Member, len(members))
 	for _, m := range members {
-		r.shown[m.ID] = m
+		r.shown[m.Nick] = m
 	}
 }
 

@@ -57,7 +57,7 @@ func (r *room) welcome(st *seat) {
 		return
 	}
 	r.self, r.nick = self, self.Nick
-	st.in = true
+	st.in, st.as = true, self.Nick
 	if st.stanza != nil || st.restored {
 		r.tellCut(st)
 		r.sendHistory(st)
@@ -71,7 +71,7 @@ func (r *room) welcome(st *seat) {
 // lostStream notes that a client could not be shown the room: it is verified
 // when the stream is back.
 func (r *room) lostStream(st *seat) {
-	st.unsure, st.in = true, true
+	st.unsure = true
 	r.saveSeat(st)
 	r.remember()
 }
@@ -185,7 +185,7 @@ func has(codes []int, code int) bool {
 func (r *room) sendAbsence(st *seat, m *bridges.Member, lv leave) {
 	if !r.send(r.absence(st.jid, m, lv)) {
 		r.remember()
-		r.shown[m.ID] = *m
+		r.shown[m.Nick] = *m
 	}
 }
 
@@ -214,7 +214,9 @@ func (r *room) showOut(st *seat, lv leave) {
 		r.refuse(st.stanza, e)
 		return
 	}
-	r.send(r.selfGone(st, lv))
+	if !r.send(r.selfGone(st, lv)) {
+		r.owe(func() *component.Out { return r.selfGone(st, lv) })
+	}
 }
 
 // each calls f for every client that is shown what happens now. Clients of
@@ -230,34 +232,30 @@ func (r *room) each(f func(st *seat)) {
 // showDifference brings clients that were in before a gap to what the room is
 // now (DESIGN: the room stays up while the link retries).
 func (r *room) showDifference(ev *bridges.Entered) {
-	before, was := r.shown, r.self
-	now := make(map[bridges.UserID]bool, len(ev.Members))
 	for i := range ev.Members {
 		m := &ev.Members[i]
-		now[m.ID] = true
-		if old, ok := before[m.ID]; !ok || !sameLook(old, *m) {
+		if old, ok := r.shown[m.Nick]; !ok || !sameLook(old, *m) {
 			r.each(func(st *seat) { r.send(r.presence(st.jid, m, nil)) })
 		}
 	}
-	for id, m := range before {
-		if !now[id] && id != ev.Self.ID {
-			r.each(func(st *seat) { r.send(r.absence(st.jid, &m, leave{})) })
-		}
+	for _, m := range r.missing(&ev.Self, ev.Members) {
+		r.each(func(st *seat) { r.send(r.absence(st.jid, &m, leave{})) })
 	}
-	self := ev.Self
-	if was.Nick != "" && was.Nick != self.Nick {
-		r.each(func(st *seat) { r.send(r.absence(st.jid, &was, leave{codes: []int{303, 110}, nick: self.Nick})) })
+	r.each(func(st *seat) { r.showSelf(st, &ev.Self) })
+	r.settleGap()
+}
+
+// showSelf shows a client that was in before a gap who it is now.
+func (r *room) showSelf(st *seat, self *bridges.Member) {
+	codes := []int{110}
+	if st.as != "" && st.as != self.Nick {
+		old := *self
+		old.Nick = st.as
+		r.send(r.absence(st.jid, &old, leave{codes: []int{303, 110}, nick: self.Nick}))
+		codes = append(codes, 210)
 	}
-	r.each(func(st *seat) {
-		codes := []int{110}
-		if was.Nick != self.Nick {
-			codes = append(codes, 210)
-		}
-		r.send(r.presence(st.jid, &self, codes))
-	})
-	if !r.anyUnsure() {
-		r.shown = nil
-	}
+	r.send(r.presence(st.jid, self, codes))
+	st.as = self.Nick
 }
 
 func (r *room) anyUnsure() bool {
@@ -318,7 +316,7 @@ func (r *room) onRenamed(ev *bridges.Renamed) {
 		r.sendAbsence(st, &old, gone)
 		r.send(r.presence(st.jid, &ev.Member, here))
 		if ev.Self {
-			st.nick = ev.Member.Nick
+			st.nick, st.as = ev.Member.Nick, ev.Member.Nick
 		}
 	})
 }
@@ -334,7 +332,19 @@ func (r *room) onUpdated(ev *bridges.Updated) {
 
 func (r *room) onSubject(ev *bridges.SubjectChanged) {
 	r.subject = &ev.Subject
-	r.each(func(st *seat) { r.sendSubject(st) })
+	r.showSubject()
+}
+
+// showSubject shows a new subject to everybody.
+func (r *room) showSubject() {
+	for _, st := range r.seats {
+		switch {
+		case st.unsure:
+			st.stale = true
+		case st.in:
+			r.sendSubject(st)
+		}
+	}
 }
 
 // sendSubject sends the subject, empty where there is none: it ends the join
@@ -352,5 +362,5 @@ func (r *room) sendSubject(st *seat) {
 	if !at.IsZero() {
 		xep.AppendDelay(o, r.jid, at)
 	}
-	r.send(o)
+	st.stale = !r.send(o)
 }

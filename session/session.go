@@ -30,6 +30,7 @@ type Session struct {
 	up         bool // the XMPP stream, as far as this session has been told
 	kept       []keptMessage
 	keptCut    int
+	owed       []func() *component.Out // errors and goodbyes that wait for the stream
 	accounts   []StoredAccount
 	registered bool                // has at least one account
 	loggedOut  bool                // by the user's own wish
@@ -46,6 +47,7 @@ type client struct {
 	resource     string
 	show, status string
 	offline      time.Time // when it went away; zero: it is there
+	unsure       bool      // not seen since the stream came back
 }
 
 // action is what waits for an outcome from a network.
@@ -199,9 +201,38 @@ func (s *Session) send(o *component.Out) bool {
 
 // refuse answers a stanza with an error.
 func (s *Session) refuse(st *component.Stanza, e *component.StanzaError) {
-	if o := component.ErrorReply(st, e); o != nil {
-		s.m.stats.errors.Add(e.Condition, 1)
-		s.send(o)
+	o := component.ErrorReply(st, e)
+	if o == nil {
+		return
+	}
+	s.m.stats.errors.Add(e.Condition, 1)
+	if !s.send(o) && st.Kind != component.KindIQ { // a request times out by itself
+		s.owe(func() *component.Out { return component.ErrorReply(st, e) })
+	}
+}
+
+// maxOwed bounds what waits for the stream beside lines.
+const maxOwed = 500
+
+// owe notes a stanza that could not be sent and must not be lost: that a line was
+// refused or taken, that the user is out of a room.
+func (s *Session) owe(again func() *component.Out) {
+	if len(s.owed) >= maxOwed {
+		s.m.stats.cut.Add(1)
+		return
+	}
+	s.owed = append(s.owed, again)
+}
+
+// deliverOwed sends what could not be sent before.
+func (s *Session) deliverOwed() {
+	owed := s.owed
+	s.owed = nil
+	for i, again := range owed {
+		if !s.send(again()) {
+			s.owed = append(s.owed, owed[i:]...)
+			return
+		}
 	}
 }
 
@@ -233,5 +264,5 @@ func (s *Session) work(query func() (then func())) bool {
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && !s.registered && s.queries == 0
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0
 }

@@ -150,6 +150,13 @@ func (n *ScriptNet) SetMembers(room string, members ...bridges.Member) {
 	n.room(room).Members = members
 }
 
+// SetNick says what the user is called, without an event.
+func (n *ScriptNet) SetNick(nick string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.nick = nick
+}
+
 func (n *ScriptNet) room(name string) *ScriptRoom {
 	id := bridges.RoomID(fold(name))
 	if n.rooms[id] == nil {
