@@ -111,6 +111,17 @@ func (u *user) check(s Stanza, ms ...Match) {
 	}
 }
 
+// close ends the client's session with its server.
+func (u *user) close() {
+	u.t.Helper()
+	if err := u.Disconnect(); err != nil {
+		u.t.Fatal(err)
+	}
+	if err := u.AwaitDown(wait(u.t)); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
 // join asks to enter a room; extra goes into the <x/>.
 func (u *user) join(room, nick, extra string) {
 	u.t.Helper()

@@ -70,7 +70,7 @@ func newCrashSite(t *testing.T,
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &crashSite{site: &site{network: "net"}, env: env}
+	s := &crashSite{site: &site{domain: domain, network: "net"}, env: env}
 	t.Cleanup(func() {
 		if t.Failed() && s.gateway != nil {
 			t.Logf("transportd's log:\n%s", Tail(s.gateway.Log(), 150))

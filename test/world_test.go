@@ -19,8 +19,16 @@ import (
 // with every other scenario at once.
 const patience = 30 * time.Second
 
-// domain is the gateway's.
-const domain = "irc.localhost"
+// domain is the gateway's, and closed that of a second one in the same process,
+// which nobody here may use. The others are for scenarios that need a transportd
+// of their own.
+const (
+	domain  = "irc.localhost"
+	closed  = "closed.localhost"
+	cutOff  = "cutoff.localhost"
+	ending  = "ending.localhost"
+	restart = "restart.localhost"
+)
 
 // world is what the scenarios share.
 type world struct {
@@ -32,6 +40,7 @@ type world struct {
 // site is one pair of servers and the transportd between them.
 type site struct {
 	name    string
+	domain  string
 	network string // as it stands in addresses
 	server  *testenv.XMPPServer
 	ircd    *testenv.IRCServer
@@ -82,7 +91,7 @@ func newWorld() (*world, error) {
 	defer cancel()
 	var prosody, ejabberd *testenv.XMPPServer
 	var inspircd, ngircd *testenv.IRCServer
-	options := testenv.XMPPOptions{Components: []string{domain}}
+	options := testenv.XMPPOptions{Components: []string{domain, closed, cutOff, "insp." + ending, "ng." + ending, restart}}
 	err = together(
 		func() (err error) { prosody, err = env.StartProsody(ctx, options); return },
 		func() (err error) { ejabberd, err = env.StartEjabberd(ctx, options); return },
@@ -96,13 +105,13 @@ func newWorld() (*world, error) {
 	}
 	networks := []testenv.Network{{Name: "insp", Server: inspircd, TLS: true}, {Name: "inspplain", Server: inspircd, Host: "localhost", Throttled: true}, {Name: "ng", Server: ngircd, TLS: true}}
 	for _, x := range []*testenv.XMPPServer{prosody, ejabberd} {
-		g, err := env.StartTransportd(ctx, testenv.GatewayOptions{Domain: domain, XMPP: x, Networks: networks})
+		g, err := env.StartTransportd(ctx, testenv.GatewayOptions{Domain: domain, Closed: closed, XMPP: x, Networks: networks})
 		if err != nil {
 			return w, err
 		}
 		for _, n := range networks {
 			w.sites = append(w.sites, &site{
-				name: x.Name + "+" + n.Name, network: n.Name,
+				name: x.Name + "+" + n.Name, domain: domain, network: n.Name,
 				server: x, ircd: n.Server, gateway: g, clients: w.clients,
 			})
 		}
@@ -139,6 +148,11 @@ func everywhere(t *testing.T, scenario func(t *testing.T, s *site)) {
 // withServices runs it where the network has accounts.
 func withServices(t *testing.T, scenario func(t *testing.T, s *site)) {
 	sites(t, func(s *site) bool { return s.network == "insp" }, scenario)
+}
+
+// throttled runs it with the flood control transportd ships with, and without TLS.
+func throttled(t *testing.T, scenario func(t *testing.T, s *site)) {
+	sites(t, func(s *site) bool { return s.network == "inspplain" }, scenario)
 }
 
 // withXMPP runs it once for each XMPP server: the network plays no part in it.
@@ -181,13 +195,13 @@ func wait(t *testing.T) context.Context {
 
 // room is the address of a channel.
 func (s *site) room(channel string) string {
-	return strings.ToLower(channel) + "%" + s.network + "@" + domain
+	return strings.ToLower(channel) + "%" + s.network + "@" + s.domain
 }
 
 // person is the address of a nick for one-to-one chats.
 func (s *site) person(nick string) string {
-	return strings.ToLower(nick) + "%" + s.network + "@" + domain
+	return strings.ToLower(nick) + "%" + s.network + "@" + s.domain
 }
 
 // console is the address of the network itself.
-func (s *site) console() string { return s.network + "@" + domain }
+func (s *site) console() string { return s.network + "@" + s.domain }

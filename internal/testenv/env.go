@@ -53,6 +53,9 @@ func New() (*Env, error) {
 	if err == nil {
 		e.ca, err = newAuthority()
 	}
+	if err == nil {
+		err = e.write(e.CAFile(), e.ca.pem, 0o644)
+	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -85,10 +88,7 @@ func (e *Env) Dir() string { return e.dir }
 
 // CAFile is the certificate every TLS server of the environment can be verified
 // with.
-func (e *Env) CAFile() (string, error) {
-	path := filepath.Join(e.dir, "ca.pem")
-	return path, e.write(path, e.ca.pem, 0o644)
-}
+func (e *Env) CAFile() string { return filepath.Join(e.dir, "ca.pem") }
 
 // Close ends every process and removes the folder. With TESTENV_KEEP set in the
 // environment the folder stays, for a look at the logs.

@@ -30,6 +30,11 @@ type GatewayOptions struct {
 	XMPP     *XMPPServer
 	Networks []Network
 	Binary   string // a built transportd; empty: what Build made
+	// Via is a way to the XMPP server's component port; empty: straight.
+	Via string
+	// Closed is the domain of a second gateway in the same process, which only
+	// admin@localhost may use; empty: none.
+	Closed string
 }
 
 // Gateway is a running transportd.
@@ -64,6 +69,7 @@ func (e *Env) Binary() string { return filepath.Join(e.dir, "transportd") }
 // gatewayConfig is what the configuration is filled from.
 type gatewayConfig struct {
 	Dir, Domain, UserDomain, XMPP, Secret, CA, Health string
+	Closed                                            string
 	Networks                                          []networkConfig
 }
 
@@ -97,15 +103,11 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 	if err != nil {
 		return nil, err
 	}
-	ca, err := e.CAFile()
-	if err != nil {
-		return nil, err
-	}
 	g := &Gateway{Domain: o.Domain}
 	g.Server, err = e.launch(ctx, "transportd", 1, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		c := gatewayConfig{
-			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: ca,
-			XMPP: Address(o.XMPP.Component), Health: Address(ports[0]),
+			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
+			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
 		}
 		for _, n := range o.Networks {
 			port := strconv.Itoa(n.Server.Plain)

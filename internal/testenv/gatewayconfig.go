@@ -40,4 +40,20 @@ hosts = ["{{.Host}}"]
 ports = ["{{.Port}}"]
 plain = {{.Plain}}
 {{if .Fast}}burst = -1
-{{end}}{{end}}`
+{{end}}{{end}}
+{{- if .Closed}}
+[[gateways]]
+name = "closed"
+domain = "{{.Closed}}"
+driver = "irc"
+server = "{{.XMPP}}"
+secret = "{{.Secret}}"
+users = ["admin@{{.UserDomain}}"]
+
+[gateways.irc]
+allow_private = true
+
+[[gateways.irc.networks]]
+name = "one"
+hosts = ["{{(index .Networks 0).Host}}"]
+{{end}}`
