@@ -231,7 +231,8 @@ func (c LinkConfig) resolve() (link, error) {
 		l.userPorts = append(l.userPorts, r)
 	}
 	var err error
-	if l.fallback, err = fallbackNamed(c.Encoding); err != nil {
+	var ok bool
+	if l.fallback, ok = fallbackNamed(c.Encoding); !ok {
 		errs = append(errs, keyed("encoding", fmt.Errorf("%q is not a known encoding", c.Encoding)))
 	}
 	errs = append(errs, l.readTrust()...)

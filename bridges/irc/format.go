@@ -5,7 +5,8 @@ import (
 
 	"github.com/ergochat/irc-go/ircfmt"
 	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/htmlindex"
+
+	"transportd/bridges/irc/ircconn"
 )
 
 // plainText is what people said as plain text: without formatting codes, and
@@ -21,13 +22,12 @@ func plainText(raw string) string {
 	return clean(ircfmt.Strip(raw))
 }
 
-// fallbackNamed finds an encoding by a name of the WHATWG Encoding Standard
-// ("latin1", "windows-1251", "shift_jis"); "utf-8" has no fallback.
-func fallbackNamed(name string) (encoding.Encoding, error) {
+// fallbackNamed finds an encoding by its name; "utf-8" has no fallback.
+func fallbackNamed(name string) (e encoding.Encoding, ok bool) {
 	if name == "" || strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "utf8") {
-		return nil, nil
+		return nil, true
 	}
-	return htmlindex.Get(name)
+	return ircconn.LookupEncoding(name)
 }
 
 // isPlain tells whether s is printable ASCII, as nearly every line is.

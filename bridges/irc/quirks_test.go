@@ -30,6 +30,31 @@ func TestNickAnswerFromItself(t *testing.T) {
 	}
 }
 
+// A server refuses to tell the modes of a channel that has none with a numeric
+// that refuses lines too (ngIRCd).
+func TestChannelWithoutModes(t *testing.T) {
+	w := open(t, setup{server: irctest.Config{NoCap: true, ISupport: []string{"CHANTYPES=#+"}}, hooks: func(s *irctest.Server) {
+		s.Hook("MODE", func(c *irctest.Client, m irctest.Msg) bool {
+			c.Numeric("477", m.Param(0), "Channel doesn't support modes")
+			return true
+		})
+	}})
+	w.join("+tea")
+	ref := w.nextRef()
+	w.ok(w.net.Send(ref, bridges.Place{Room: "+tea"}, bridges.Outgoing{Body: "hello"}))
+	w.rec.next(t, "outcome", func(ev bridges.Event) bool {
+		switch ev := ev.(type) {
+		case *bridges.Failed:
+			t.Errorf("refused: %v", ev.Err)
+		case *bridges.ServerNotice:
+			t.Errorf("told: %s", ev.Text)
+		case *bridges.Message:
+			return ev.Ref == ref
+		}
+		return false
+	})
+}
+
 // A bouncer answers PING itself, before the network has seen what went before.
 func TestBouncerAnswersTheFence(t *testing.T) {
 	for _, cfg := range []irctest.Config{{}, {NoCap: true}} {

@@ -153,10 +153,17 @@ func (n *network) readModes() {
 	for _, r := range n.rooms {
 		if r.entered && !r.modesRead {
 			r.modesRead = true
-			n.send("MODE", r.name)
+			if r.name[0] != modeless {
+				n.send("MODE", r.name)
+			}
 		}
 	}
 }
+
+// modeless begins the names of channels that have no modes (RFC 2811 section
+// 2.1). Asked for them, servers answer with 477, which refuses lines and joins
+// too.
+const modeless = '+'
 
 // leave takes a room out of the state and tells it. cause is filled in but for
 // the room and the member.

@@ -142,8 +142,8 @@ func readSettings(a bridges.Account, l *link) (settings, error) {
 		return s, err
 	}
 	if name := get(setEncoding); name != "" {
-		fallback, err := fallbackNamed(name)
-		if err != nil {
+		fallback, ok := fallbackNamed(name)
+		if !ok {
 			return s, bridges.NewError(bridges.Invalid, "“"+printable(name)+"” is not a known encoding.")
 		}
 		s.fallback = fallback

@@ -24,7 +24,10 @@ func (s *Server) cmdMessage(c *Client, m Msg) {
 
 func (s *Server) message(c *Client, m Msg, target, tags string) {
 	_, symbols := s.prefix()
-	name := strings.TrimLeft(target, symbols)
+	name := target
+	if !s.isChannel(target) { // part of one, or a nick
+		name = strings.TrimLeft(target, symbols)
+	}
 	l := outLine{from: c, id: s.newID(), at: time.Now(), clientTags: tags}
 	var to []*Client
 	switch user := s.nicks[s.fold(target)]; {
