@@ -108,13 +108,12 @@ func (r *room) onPrivate(st *component.Stanza) {
 		r.refuse(st, StanzaError(bridges.NewError(bridges.Offline, "")))
 		return
 	}
-	id := r.l.net.UserID(st.To.Resource)
-	member, ok := r.l.net.Member(r.id, id)
+	member, ok := r.whoIs(st.To.Resource)
 	if !ok {
 		r.refuse(st, StanzaError(bridges.NewError(bridges.NotFound, "There is nobody of that name in the room.")))
 		return
 	}
-	c := r.contact(r.l, id, member.Nick)
+	c := r.contact(r.l, member.ID, member.Nick)
 	c.via, c.asked = r.jid.Local, true
 	r.sendPrivate(st, c, out)
 }

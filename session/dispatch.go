@@ -54,11 +54,7 @@ func (s *Session) roomPresence(st *component.Stanza, r *room, addr bridges.Addre
 	switch st.Type {
 	case "":
 		if join, ok := xep.ParseMUCJoin(st.Element); ok {
-			if r != nil {
-				r.enter(st, join)
-				return
-			}
-			s.onJoin(st, addr, join)
+			s.onJoin(st, r, addr, join)
 			return
 		}
 		if r == nil || r.seat(st.From.Resource) == nil {
@@ -145,7 +141,8 @@ func (s *Session) onEvent(l *link, ev bridges.Event) {
 	}
 	switch ev := ev.(type) {
 	case *bridges.Message:
-		if ev.Ref != 0 && s.settle(ev.Ref, ev) {
+		if ev.Ref != 0 {
+			s.settle(ev.Ref, ev)
 			return
 		}
 		if ev.Place.Room != "" {
@@ -217,10 +214,14 @@ func (s *Session) enteredUnasked(l *link, ev *bridges.Entered) {
 	if r == nil {
 		jid := s.m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: lowerASCII(ev.Name)})
 		if r = s.rooms[jid.Local]; r == nil {
+			if s.roomLimit() != nil {
+				l.quietly("leave", l.net.Leave(0, ev.Room, ""))
+				return
+			}
 			r = s.addRoom(l, jid, ev.Name)
+			r.auto = true
+			s.sendInvite(r.jid, component.JID{}, "The network has put you into this room.", "")
 		}
-		r.auto = true
-		s.sendInvite(r.jid, component.JID{}, "The network has put you into this room.", "")
 	}
 	r.onEntered(ev)
 }

@@ -8,7 +8,6 @@ import (
 
 	"transportd/bridges"
 	"transportd/component"
-	"transportd/component/xep"
 )
 
 const settingChannels = "channels" // the field drivers use for rooms to rejoin
@@ -282,25 +281,6 @@ func (s *Session) showState(to component.JID) {
 	}
 }
 
-// notice shows text of the network's in its console: as a chat once the user
-// has used it, before that unobtrusively.
-func (l *link) notice(ev *bridges.ServerNotice) {
-	typ := "headline"
-	if l.console {
-		typ = "chat"
-	}
-	text := ev.Text
-	if ev.From != "" && !strings.Contains(ev.From, ".") {
-		text = "<" + ev.From + "> " + text
-	}
-	k := keptMessage{from: l.jid, body: text, id: l.s.m.ids.next(), at: time.Now()}
-	if typ == "chat" {
-		l.s.showPrivate(k, false)
-		return
-	}
-	l.s.send(component.NewMessage(l.jid, l.s.user, typ, k.id).Elem("", "body", text))
-}
-
 // toNetwork handles what is addressed to a network: its console and presence.
 func (s *Session) toNetwork(st *component.Stanza, addr bridges.Address) {
 	switch st.Kind {
@@ -325,61 +305,6 @@ func (s *Session) networkPresence(st *component.Stanza, addr bridges.Address) {
 	case "subscribe":
 		s.answerSubscribe(st, true)
 	}
-}
-
-// console runs raw lines of the network's (as "MOTD" or "WHOIS nick").
-func (s *Session) console(st *component.Stanza, addr bridges.Address) {
-	if st.Type == "error" {
-		return
-	}
-	body, ok := st.Body()
-	if !ok || strings.TrimSpace(body) == "" {
-		return
-	}
-	if st.Type == "groupchat" {
-		s.refuse(st, component.NewStanzaError("modify", "not-acceptable", "This is the network's console, not a room."))
-		return
-	}
-	s.withLink(st, addr.Network, func(l *link) {
-		con, ok := l.net.(bridges.Console)
-		if !ok {
-			s.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
-			return
-		}
-		l.console, l.lastLine = true, time.Now()
-		for _, raw := range lines(body) {
-			s.act(l, outcomeFunc(func(ev bridges.Event) { s.consoleOutcome(l, st, ev) }), func(ref bridges.Ref) error {
-				return con.Raw(ref, raw)
-			})
-		}
-		if xep.WantsReceipt(st.Element) && st.ID != "" {
-			o := component.NewMessage(st.To, st.From, st.Type, s.m.ids.next())
-			xep.AppendReceipt(o, st.ID)
-			s.send(o)
-		}
-	})
-}
-
-func (s *Session) consoleOutcome(l *link, st *component.Stanza, ev bridges.Event) {
-	switch ev := ev.(type) {
-	case *bridges.Failed:
-		s.refuse(st, StanzaError(ev.Err))
-	case *bridges.Done:
-		if ev.Text != "" {
-			l.notice(&bridges.ServerNotice{Text: ev.Text})
-		}
-	}
-}
-
-// lines splits a text into its lines that say something.
-func lines(text string) []string {
-	var out []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			out = append(out, line)
-		}
-	}
-	return out
 }
 
 // presenceText is what a presence says of its sender, kept apart from the stanza.

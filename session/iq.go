@@ -91,7 +91,7 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
 		return
 	}
-	m, ok := r.l.net.Member(r.id, r.l.net.UserID(st.To.Resource))
+	m, ok := r.whoIs(st.To.Resource)
 	if !ok {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.NotFound, "There is nobody of that name in the room.")))
 		return

@@ -28,7 +28,9 @@ func (r *room) readable(st *component.Stanza) (bridges.Outgoing, bool) {
 		if fb, ok := xep.ParseFallback(st.Element, xep.NSReply); ok {
 			body = fb.Strip(body)
 		}
-		body = r.replyText(reply.ID, reply.To, body)
+		if body != "" {
+			body = r.replyText(reply.ID, reply.To, body)
+		}
 	}
 	if xep.ParseReplace(st.Element) != "" && body != "" {
 		if rest, emote := strings.CutPrefix(body, "/me "); emote {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -167,12 +168,11 @@ func (r *room) removeSeats() {
 }
 
 // onJoin is presence with the MUC element to room/nick (XEP-0045 section 7.2).
-func (s *Session) onJoin(st *component.Stanza, addr bridges.Address, join xep.MUCJoin) {
+func (s *Session) onJoin(st *component.Stanza, r *room, addr bridges.Address, join xep.MUCJoin) {
 	if st.To.Resource == "" {
 		s.refuse(st, component.NewStanzaError("modify", "jid-malformed", "A nickname is missing: join with room/nickname."))
 		return
 	}
-	r := s.rooms[st.To.Local]
 	if r == nil {
 		if e := s.mayJoin(addr.Network); e != nil {
 			s.refuse(st, e)
@@ -379,7 +379,7 @@ func textOf(s *bridges.Subject) string {
 // redirect answers a join under another spelling of a room the user is in.
 func redirect(to component.JID) *component.StanzaError {
 	e := component.NewStanzaError("modify", "redirect", "You are in this room already, under the address "+to.String()+".")
-	e.Alternate = "xmpp:" + to.String() + "?join"
+	e.Alternate = "xmpp:" + url.PathEscape(to.Local) + "@" + to.Domain + "?join" // RFC 5122
 	return e
 }
 

@@ -16,7 +16,13 @@ func (r *room) onPresence(st *component.Stanza) {
 	seat.told = true
 	seat.show, seat.status = presenceText(st)
 	r.awayness()
-	if st.To.Resource == "" || r.state != roomIn || r.isOwnNick(st.To.Resource) {
+	switch {
+	case st.To.Resource == "" || r.isOwnNick(st.To.Resource):
+		return
+	case r.state == roomDown:
+		r.refuse(st, StanzaError(bridges.NewError(bridges.Offline, "The connection to the network is interrupted; try again in a moment.")))
+		return
+	case r.state != roomIn:
 		return
 	}
 	renamer, ok := r.l.net.(bridges.Renamer)
@@ -110,8 +116,10 @@ func (r *room) setAdmin(st *component.Stanza) {
 
 // change turns one item of an admin request into an action.
 func (r *room) change(setter bridges.RoleSetter, item xep.AdminItem) (func(bridges.Ref) error, *component.StanzaError) {
-	target := item.Nick
-	if target == "" {
+	target := ""
+	if item.Nick != "" {
+		target = r.nickOf(item.Nick)
+	} else {
 		target = r.m.targetOf(item.JID)
 	}
 	if target == "" {
@@ -167,7 +175,7 @@ func (r *room) getAdmin(st *component.Stanza) {
 	for _, m := range append(members, self) {
 		a, role := affiliationNames[m.Affiliation], roleNames[m.Role]
 		if want.Affiliation == a || want.Affiliation == "" && want.Role == role {
-			out = append(out, xep.AdminItem{Affiliation: a, Role: role, Nick: m.Nick, JID: r.m.personJID(r.l.id, m.Nick).String()})
+			out = append(out, xep.AdminItem{Affiliation: a, Role: role, Nick: r.occupant(m.Nick).Resource, JID: r.m.personJID(r.l.id, m.Nick).String()})
 		}
 	}
 	slices.SortFunc(out, func(a, b xep.AdminItem) int { return strings.Compare(a.Nick, b.Nick) })
@@ -222,8 +230,12 @@ func (r *room) invite(st *component.Stanza, to component.JID, reason string) {
 		r.inviteXMPP(st, to, reason)
 		return
 	}
-	nick := to.Resource
+	nick := r.nickOf(to.Resource)
 	if a, err := r.m.driver.Parse(component.UnescapeLocal(to.Local)); err == nil && a.Kind == bridges.AddressPerson {
+		if a.Network != r.l.id {
+			r.refuse(st, elsewhere())
+			return
+		}
 		nick = a.Name
 	}
 	inviter, ok := r.l.net.(bridges.Inviter)
@@ -236,6 +248,10 @@ func (r *room) invite(st *component.Stanza, to component.JID, reason string) {
 			r.refuse(st, StanzaError(failed.Err))
 		}
 	}), func(ref bridges.Ref) error { return inviter.Invite(ref, r.id, nick, reason) })
+}
+
+func elsewhere() *component.StanzaError {
+	return component.NewStanzaError("cancel", "not-acceptable", "That person is on another network than the room.")
 }
 
 func (r *room) inviteXMPP(st *component.Stanza, to component.JID, reason string) {
@@ -258,10 +274,6 @@ func (s *Session) inviteByDirect(st *component.Stanza, addr bridges.Address) boo
 	r := s.rooms[inv.Room.Local]
 	if inv.Room.Domain != s.m.domain.Domain || r == nil || !r.inside() {
 		s.refuse(st, component.NewStanzaError("cancel", "not-acceptable", "You can invite people of this network into its rooms that you are in."))
-		return true
-	}
-	if r.l.id != addr.Network {
-		s.refuse(st, component.NewStanzaError("cancel", "not-acceptable", "That person is on another network than the room."))
 		return true
 	}
 	r.invite(st, st.To.Bare(), inv.Reason)

@@ -82,6 +82,30 @@ func (r *room) occupant(nick string) component.JID {
 	return r.jid.WithResource(res)
 }
 
+// whoIs finds the member that an occupant's resource means: the one of that nick,
+// or where that is not possible the one whose nick had to be altered into it.
+func (r *room) whoIs(resource string) (bridges.Member, bool) {
+	if m, ok := r.l.net.Member(r.id, r.l.net.UserID(resource)); ok {
+		return m, true
+	}
+	_, members, _ := r.l.net.Members(r.id)
+	for i := range members {
+		if altered, same := component.SafeResource(members[i].Nick); !same && altered == resource {
+			return members[i], true
+		}
+	}
+	return bridges.Member{}, false
+}
+
+// nickOf is the nick that an occupant's resource means, also of somebody who is
+// not there.
+func (r *room) nickOf(resource string) string {
+	if m, ok := r.whoIs(resource); ok {
+		return m.Nick
+	}
+	return resource
+}
+
 // presence is a member of the room as seen by one client.
 func (r *room) presence(to component.JID, m *bridges.Member, codes []int) *component.Out {
 	o := component.NewPresence(r.occupant(m.Nick), to, "", "")
@@ -161,7 +185,8 @@ func (r *room) absence(to component.JID, m *bridges.Member, lv leave) *component
 		o.Attr("jid", jid)
 	}
 	if lv.actor != "" {
-		o.Start("", "actor").Attr("nick", lv.actor).End()
+		actor, _ := component.SafeResource(lv.actor)
+		o.Start("", "actor").Attr("nick", actor).End()
 	}
 	if !lv.status && lv.reason != "" {
 		o.Elem("", "reason", lv.reason)

@@ -287,7 +287,7 @@ func TestOneRoomOneAddress(t *testing.T) {
 		}
 		w.join("a", "alice")
 		w.from("<presence from='ALICE/a' to='#alias%net@GW/alice'>" + muc + "</presence>")
-		w.expect(`type="error" & <redirect & xmpp:#room%net@gw.example\?join`)
+		w.expect(`type="error" & <redirect & xmpp:%23room%25net@gw.example\?join`)
 		w.from("<message type='groupchat' id='m' from='ALICE/a' to='#room%net@GW'><body>still in</body></message>")
 		w.expect(`still in`)
 	})
