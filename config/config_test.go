@@ -152,6 +152,8 @@ func TestProblems(t *testing.T) {
 		{"another driver's section", head + "[gateways.matrix]\nx = 1\n", []string{"gateways[irc].matrix: unknown key"}},
 		{"misspelt section", head + "[gateways.icr]\nx = 1\n", []string{"gateways[irc].icr: unknown key, did you mean irc?"}},
 		{"wrong types", "[log]\nlevel = 3\n[ops]\nprofile = \"yes\"\n" + head, []string{"log.level: must be a string, not a number", "ops.profile: must be true or false, not a string"}},
+		{"unknown beside wrong", "[log]\nlevle = \"info\"\nformat = 3\n[stroe]\nx = 1\n" + head + "secert = \"x\"\nserver = 3\n[gateways.rates]\njions = 1\njoins_user = 3\n",
+			[]string{"gateways[irc].rates.jions: unknown key, known here", "gateways[irc].rates.joins_user: must be a string", "gateways[irc].secert: unknown key, did you mean secret?", "gateways[irc].server: must be a string", "log.format: must be a string", "log.levle: unknown key", "stroe: unknown key, did you mean store?"}},
 		{"list wanted", strings.Replace(head, `["example.org"]`, `"example.org"`, 1), []string{"gateways[irc].users: must be a list"}},
 		{"table wanted", head + "rates = 3\n", []string{"gateways[irc].rates: must be a table"}},
 		{"section no table", head + "irc = 3\n", []string{"gateways[irc].irc: must be a table"}},

@@ -4,8 +4,10 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,11 +28,10 @@ func (d *decoder) add(key, format string, args ...any) {
 // decode fills the struct behind to, strictly. at is the key of raw; allowed
 // are keys beside those of the struct.
 func (d *decoder) decode(raw map[string]any, to any, at string, allowed ...string) {
-	var meta mapstructure.Metadata
 	dec, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:               to,
-		Metadata:             &meta,
 		IgnoreUntaggedFields: true,
+		MatchName:            func(key, field string) bool { return key == field },
 		DecodeHook:           mapstructure.ComposeDecodeHookFunc(durationHook, textHook),
 	})
 	if err != nil { // only when to is no pointer: a fault of the caller's
@@ -38,32 +39,33 @@ func (d *decoder) decode(raw map[string]any, to any, at string, allowed ...strin
 		return
 	}
 	d.failures(dec.Decode(raw), at)
-	known := structKeys(reflect.TypeOf(to).Elem())
-	for _, key := range meta.Unused {
-		d.unknown(key, at, known, allowed)
-	}
+	d.unknown(raw, reflect.TypeOf(to).Elem(), at, allowed)
 	d.absolute(reflect.ValueOf(to).Elem(), "")
 }
 
-// unknown reports a key nobody reads, unless it is allowed.
-func (d *decoder) unknown(key, at string, known, allowed []string) {
-	for _, a := range allowed {
-		if key == a {
-			return
+// unknown reports the keys of a table that nobody reads, but for those allowed.
+// The decoder's own list of them ends at the first value that does not fit.
+func (d *decoder) unknown(raw map[string]any, t reflect.Type, at string, allowed []string) {
+	known := tableKeys(t)
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		field, ok := known[key]
+		switch {
+		case !ok && !slices.Contains(allowed, key):
+			d.add(join(at, key), "unknown key, %s", suggestion(key, slices.AppendSeq(slices.Clone(allowed), maps.Keys(known))))
+		case !ok:
+		case isTable(field):
+			if table, ok := raw[key].(map[string]any); ok {
+				d.unknown(table, field, join(at, key), nil)
+			}
+		case isTableList(field):
+			items, _ := raw[key].([]any)
+			for i, item := range items {
+				if table, ok := item.(map[string]any); ok {
+					d.unknown(table, field.Elem(), fmt.Sprintf("%s[%d]", join(at, key), i), nil)
+				}
+			}
 		}
 	}
-	table, last := "", key
-	if i := strings.LastIndexByte(key, '.'); i >= 0 {
-		table, last = key[:i+1], key[i+1:]
-	}
-	var siblings []string
-	pattern := withoutIndices(table)
-	for _, k := range append(known, allowed...) {
-		if rest, ok := strings.CutPrefix(k, pattern); ok && rest != "" && !strings.Contains(strings.TrimSuffix(rest, "[]"), ".") {
-			siblings = append(siblings, strings.TrimSuffix(rest, "[]"))
-		}
-	}
-	d.add(join(at, key), "unknown key, %s", suggestion(last, siblings))
 }
 
 // failures takes apart the joined errors of mapstructure.

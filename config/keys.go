@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -26,6 +27,23 @@ func isTable(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
+// isTableList tells whether a type is written as a list of tables.
+func isTableList(t reflect.Type) bool { return t.Kind() == reflect.Slice && isTable(t.Elem()) }
+
+// tableKeys are the keys of one table and what stands behind them.
+func tableKeys(t reflect.Type) map[string]reflect.Type {
+	out := map[string]reflect.Type{}
+	for i := range t.NumField() {
+		field := t.Field(i)
+		if squashed(field) {
+			maps.Copy(out, tableKeys(field.Type))
+		} else if name := tagName(field); name != "" {
+			out[name] = field.Type
+		}
+	}
+	return out
+}
+
 // walkKeys calls f for every key a struct type reads, tables included. The keys
 // inside a list of tables have "[]" behind the list's name.
 func walkKeys(t reflect.Type, at string, f func(key string, t reflect.Type)) {
@@ -44,7 +62,7 @@ func walkKeys(t reflect.Type, at string, f func(key string, t reflect.Type)) {
 		case isTable(field.Type):
 			f(key, field.Type)
 			walkKeys(field.Type, key, f)
-		case field.Type.Kind() == reflect.Slice && isTable(field.Type.Elem()):
+		case isTableList(field.Type):
 			f(key+"[]", field.Type)
 			walkKeys(field.Type.Elem(), key+"[]", f)
 		default:
@@ -119,25 +137,6 @@ func coerce(text string, t reflect.Type) any {
 	return text
 }
 
-// withoutIndices turns "networks[3].ports" into "networks[].ports".
-func withoutIndices(key string) string {
-	var b strings.Builder
-	inside := false
-	for _, r := range key {
-		switch {
-		case r == '[':
-			inside = true
-			b.WriteString("[")
-		case r == ']':
-			inside = false
-			b.WriteString("]")
-		case !inside:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
 // LiveKeys lists the keys that take effect at a reload, in the order of the
 // types; those of a gateway begin with "gateways".
 func LiveKeys() []string {
@@ -154,7 +153,7 @@ func LiveKeys() []string {
 			switch {
 			case isTable(f.Type):
 				walk(f.Type, key, fieldLive)
-			case f.Type.Kind() == reflect.Slice && isTable(f.Type.Elem()):
+			case isTableList(f.Type):
 				walk(f.Type.Elem(), key, fieldLive)
 			case fieldLive:
 				out = append(out, key)

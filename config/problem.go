@@ -33,6 +33,16 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// mention tells whether a text speaks of a key that is among the problems: one
+// says more of it than two.
+func (p Problems) mention(text string) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool {
+		last := one.Key[strings.LastIndexByte(one.Key, '.')+1:]
+		last, _, _ = strings.Cut(last, "[")
+		return last != "" && strings.Contains(text, last)
+	})
+}
+
 // err returns the problems sorted by key, nil when there are none.
 func (p Problems) err() error {
 	if len(p) == 0 {

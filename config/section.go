@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"maps"
+	"slices"
 )
 
 // Section is a driver's part of a gateway's settings, not yet decoded.
@@ -22,13 +23,12 @@ func NewSection(raw map[string]any, dir string) Section {
 // Decode fills the struct behind to, which carries mapstructure tags and the
 // driver's defaults, as strictly as the rest: unknown keys are errors. Then it
 // asks the struct's ValidateAll() []error, or Validate() error whose joined
-// errors are taken apart. The error is a Problems with everything wrong.
+// errors are taken apart. The error is a Problems with everything wrong; what the
+// struct says of a value that could not be read is left out.
 func (s Section) Decode(to any) error {
 	d := &decoder{file: s.file, dir: s.dir}
 	d.decode(maps.Clone(s.raw), to, s.key)
-	if len(d.problems) > 0 {
-		return d.problems.err() // its own checks would speak of values that were not read
-	}
+	found := slices.Clone(d.problems)
 	var errs []error
 	switch v := to.(type) {
 	case interface{ ValidateAll() []error }:
@@ -37,7 +37,9 @@ func (s Section) Decode(to any) error {
 		errs = flattenErrors(v.Validate())
 	}
 	for _, err := range errs {
-		d.add(s.key, "%s", err)
+		if !found.mention(err.Error()) {
+			d.add(s.key, "%s", err)
+		}
 	}
 	return d.problems.err()
 }

@@ -93,4 +93,10 @@ func TestSectionProblems(t *testing.T) {
 	if p, ok := err.(Problems); !ok || len(p) != 2 || !strings.Contains(err.Error(), "network b: port 0") {
 		t.Errorf("not everything at once: %v", err)
 	}
+	// Also beside what cannot be read, but not about it.
+	c = driverConfig{}
+	err = section(t, "opne = true\ninterval = 5\n[[gateways.irc.networks]]\nname = \"b\"\nports = [\"0\"]\nprots = 1\n[[gateways.irc.networks]]\nname = 3\n").Decode(&c)
+	if p, ok := err.(Problems); !ok || len(p) != 5 || !strings.Contains(err.Error(), "network b: port 0") {
+		t.Errorf("not everything at once: %v", err)
+	}
 }
