@@ -47,19 +47,15 @@ func TestLinkAndStreamLostTogether(t *testing.T) {
 	})
 }
 
-func TestLineWithAnOldClockIsNotLostWithTheStream(t *testing.T) {
+func TestWhatIsRepeatedAfterAGapIsByOurClock(t *testing.T) {
 	scenario(t, func(w *world) {
 		w.join("a", "alice")
-		w.stream.mu.Lock()
-		w.stream.up = false // and nobody has told the session
-		w.stream.mu.Unlock()
 		w.say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person("bob"), Body: "slow clock", At: time.Now().Add(-time.Hour)})
-		w.m.StreamDown()
+		w.news()
+		w.cut()
 		w.mend()
 		w.answer(nil)
-		if all := strings.Join(w.news(), "\n"); strings.Count(all, "slow clock") != 1 {
-			t.Errorf("after the gap:\n%s", all)
-		}
+		w.expect(`code="110"`, `slow clock`)
 	})
 }
 
