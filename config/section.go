@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Section is a driver's part of a gateway's settings, not yet decoded.
@@ -44,18 +45,27 @@ func (s Section) Decode(to any) error {
 	return d.problems.err()
 }
 
-// flattenErrors takes joined errors apart, however deep they were joined.
+// flattenErrors takes joined errors apart, however deep they were joined; what
+// was said before a join is said before each of its errors.
 func flattenErrors(err error) []error {
-	if err == nil {
+	switch e := err.(type) {
+	case nil:
 		return nil
+	case interface{ Unwrap() []error }:
+		var out []error
+		for _, one := range e.Unwrap() {
+			out = append(out, flattenErrors(one)...)
+		}
+		return out
 	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || errors.Unwrap(err) != nil {
+	inner := errors.Unwrap(err)
+	parts := flattenErrors(inner)
+	if len(parts) < 2 {
 		return []error{err}
 	}
-	var out []error
-	for _, one := range joined.Unwrap() {
-		out = append(out, flattenErrors(one)...)
+	before := strings.TrimSuffix(err.Error(), inner.Error())
+	for i, part := range parts {
+		parts[i] = errors.New(before + part.Error())
 	}
-	return out
+	return parts
 }

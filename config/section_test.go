@@ -38,7 +38,7 @@ func (c *driverConfig) Validate() error {
 		}
 		for _, p := range n.Link.Ports {
 			if p == "0" {
-				errs = append(errs, errors.Join(fmt.Errorf("network %s: port 0: %w", n.Name, os.ErrInvalid)))
+				errs = append(errs, fmt.Errorf("network %s: %w", n.Name, errors.Join(fmt.Errorf("port 0: %w", os.ErrInvalid), errors.New("no port left"))))
 			}
 		}
 	}
@@ -90,13 +90,13 @@ func TestSectionProblems(t *testing.T) {
 	}
 	var c driverConfig
 	err := section(t, "[[gateways.irc.networks]]\n[[gateways.irc.networks]]\nname = \"b\"\nports = [\"0\"]\n").Decode(&c)
-	if p, ok := err.(Problems); !ok || len(p) != 2 || !strings.Contains(err.Error(), "network b: port 0") {
+	if p, ok := err.(Problems); !ok || len(p) != 3 || !strings.Contains(err.Error(), "irc: network b: port 0") || !strings.Contains(err.Error(), "irc: network b: no port left") {
 		t.Errorf("not everything at once: %v", err)
 	}
 	// Also beside what cannot be read, but not about it.
 	c = driverConfig{}
 	err = section(t, "opne = true\ninterval = 5\n[[gateways.irc.networks]]\nname = \"b\"\nports = [\"0\"]\nprots = 1\n[[gateways.irc.networks]]\nname = 3\n").Decode(&c)
-	if p, ok := err.(Problems); !ok || len(p) != 5 || !strings.Contains(err.Error(), "network b: port 0") {
+	if p, ok := err.(Problems); !ok || len(p) != 6 || !strings.Contains(err.Error(), "network b: port 0") {
 		t.Errorf("not everything at once: %v", err)
 	}
 }
