@@ -213,12 +213,9 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	}
 	c = s.contact(l, ev.Place.User, ev.From.Nick)
 	c.nick = ev.From.Nick
-	at := ev.At
-	if at.IsZero() {
-		at = time.Now()
-	}
+	now := time.Now()
 	s.m.stats.toUsers.Add(1)
-	k := keptMessage{from: s.m.personJID(l.id, ev.From.Nick), nick: ev.From.Nick, body: body, id: s.m.lineID(string(ev.ID)), at: at}
+	k := keptMessage{from: s.m.personJID(l.id, ev.From.Nick), nick: ev.From.Nick, body: body, id: s.m.lineID(string(ev.ID), now), at: timeOr(ev.At, now)}
 	if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
 		k.via = c.via
 	}

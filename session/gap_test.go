@@ -25,6 +25,7 @@ func TestRefusalsAndGoodbyesWaitForTheStream(t *testing.T) {
 		w.net().Take()
 		w.say(&bridges.Left{Room: "#other", Member: bridgetest.Person("alice"), Self: true, Kind: bridges.Kicked, Actor: "op"})
 		w.net().End(&bridges.Error{Kind: bridges.NetworkBanned, Text: "Go away.", Permanent: true})
+		synctest.Wait()
 		w.mend()
 		w.expect(`received & id="p2"`, `#other%net@gw.example/alice" & code="307" & code="110"`,
 			`#room%net@gw.example/alice" & code="333" & Go away`)

@@ -33,7 +33,7 @@ type line struct {
 // remembered appends a line to what the room remembers and numbers it.
 func (r *room) remembered(l line) line {
 	r.seq++
-	l.seq, l.came = r.seq, time.Now().UnixNano()
+	l.seq = r.seq
 	limit := historyLines
 	if r.gap {
 		limit = keptLines

@@ -18,8 +18,11 @@ type idSource struct {
 const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // next returns an id that was never used.
-func (g *idSource) next() string {
-	ms := uint64(time.Now().UnixMilli())
+func (g *idSource) next() string { return g.at(time.Now()) }
+
+// at is next for who knows what time it is.
+func (g *idSource) at(now time.Time) string {
+	ms := uint64(now.UnixMilli())
 	g.mu.Lock()
 	if ms > g.last {
 		g.last = ms
@@ -53,13 +56,13 @@ func (g *idSource) next() string {
 
 // lineID is the stanza-id of a line: what the network calls it where that is
 // fit for an attribute, so that it is the same after a restart.
-func (m *Manager) lineID(network string) string {
+func (m *Manager) lineID(network string, now time.Time) string {
 	if n := len(network); n == 0 || n > 128 {
-		return m.ids.next()
+		return m.ids.at(now)
 	}
 	for i := 0; i < len(network); i++ {
 		if c := network[i]; c <= ' ' || c > '~' {
-			return m.ids.next()
+			return m.ids.at(now)
 		}
 	}
 	return network

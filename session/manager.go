@@ -48,7 +48,7 @@ type Manager struct {
 	info        bridges.Info
 	stream      Stream
 	store       Store
-	occupantKey []byte
+	occupants   *occupantIDs
 	policy      func() *Policy
 	workers     chan struct{}
 	log         *slog.Logger
@@ -77,17 +77,17 @@ func NewManager(c Config) *Manager {
 		c.Workers = 32
 	}
 	m := &Manager{
-		domain:      c.Domain,
-		name:        c.Name,
-		driver:      c.Driver,
-		info:        c.Driver.Info(),
-		stream:      c.Stream,
-		store:       c.Store,
-		occupantKey: c.OccupantKey,
-		policy:      c.Policy,
-		workers:     make(chan struct{}, c.Workers),
-		log:         c.Log,
-		sessions:    make(map[component.JID]*Session),
+		domain:    c.Domain,
+		name:      c.Name,
+		driver:    c.Driver,
+		info:      c.Driver.Info(),
+		stream:    c.Stream,
+		store:     c.Store,
+		occupants: newOccupantIDs(c.OccupantKey),
+		policy:    c.Policy,
+		workers:   make(chan struct{}, c.Workers),
+		log:       c.Log,
+		sessions:  make(map[component.JID]*Session),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m

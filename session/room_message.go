@@ -78,11 +78,8 @@ func lineError(err *bridges.Error) *component.StanzaError {
 // has taken it: whole, and with the id the client gave it.
 func (r *room) reflect(st *component.Stanza, ev *bridges.Message) {
 	body, _ := st.Body()
-	at := ev.At
-	if at.IsZero() {
-		at = time.Now()
-	}
-	l := line{id: st.ID, sid: r.m.lineID(string(ev.ID)), from: r.nick, body: body, at: at, self: true, occ: r.self.Identity}
+	now := time.Now()
+	l := line{id: st.ID, sid: r.m.lineID(string(ev.ID), now), from: r.nick, body: body, at: timeOr(ev.At, now), came: now.UnixNano(), self: true, occ: r.self.Identity}
 	if l.id == "" {
 		l.id = l.sid
 	}
@@ -114,10 +111,7 @@ func (r *room) show(st *seat, o *component.Out) {
 
 // onMessage is a line from the network.
 func (r *room) onMessage(ev *bridges.Message) {
-	at := ev.At
-	if at.IsZero() {
-		at = time.Now()
-	}
+	now := time.Now()
 	body := ev.Body
 	if ev.Kind == bridges.Emote {
 		body = "/me " + body
@@ -125,14 +119,22 @@ func (r *room) onMessage(ev *bridges.Message) {
 	if ev.To != "" {
 		body = "[" + ev.To + "] " + body
 	}
-	id := r.m.lineID(string(ev.ID))
-	l := r.remembered(line{id: id, sid: id, from: ev.From.Nick, body: body, at: at, self: ev.Self, occ: ev.From.Identity})
+	id := r.m.lineID(string(ev.ID), now)
+	l := r.remembered(line{id: id, sid: id, from: ev.From.Nick, body: body, at: timeOr(ev.At, now), came: now.UnixNano(), self: ev.Self, occ: ev.From.Identity})
 	r.m.stats.toUsers.Add(1)
 	for _, st := range r.seats {
 		if st.in && !st.unsure {
 			r.show(st, r.message(st.jid, &l, ev.Replay))
 		}
 	}
+}
+
+// timeOr is the time a network gave, or now where it gave none.
+func timeOr(at, now time.Time) time.Time {
+	if at.IsZero() {
+		return now
+	}
+	return at
 }
 
 // say shows words of the room itself to all clients; they are not history.

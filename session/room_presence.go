@@ -1,9 +1,6 @@
 package session
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"strconv"
 	"time"
 
@@ -137,21 +134,6 @@ func (r *room) realJID(to component.JID, m *bridges.Member, self bool) string {
 		jid.Resource = res
 	}
 	return jid.String()
-}
-
-// occupantID adds a XEP-0421 id where the network tells accounts.
-func (r *room) occupantID(o *component.Out, identity string) {
-	if identity == "" || !r.l.net.Capabilities(bridges.Place{Room: r.id}).Accounts {
-		return
-	}
-	mac := hmac.New(sha256.New, r.m.occupantKey)
-	mac.Write([]byte(r.l.id))
-	mac.Write([]byte{0})
-	mac.Write([]byte(r.id))
-	mac.Write([]byte{0})
-	mac.Write([]byte(identity))
-	var sum [sha256.Size]byte
-	xep.AppendOccupantID(o, base64.RawURLEncoding.EncodeToString(mac.Sum(sum[:0])[:18]))
 }
 
 func statusCodes(o *component.Out, codes []int) {
