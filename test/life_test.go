@@ -64,6 +64,7 @@ func TestStreamDrops(t *testing.T) {
 		carol := s.irc(t, "carol")
 		carol.join(garden)
 		dave.Send("QUIT :gone")
+		bob.topic(garden, "meanwhile")
 		bob.none(`^:(%s|%s)!\S+ (QUIT|PART)`, alice.name, erin.name)
 
 		if err := way.Restore(); err != nil {
@@ -81,6 +82,7 @@ func TestStreamDrops(t *testing.T) {
 		alice.expect(Message(FromBare(s.person(bob.Nick)), Type("chat"), Body("and a private one")))
 		alice.expect(Presence(From(room+"/"+carol.Nick), Type("")))
 		alice.expect(Presence(From(room+"/"+dave.Nick), Type("unavailable")))
+		alice.expect(Message(FromBare(room), Subject("meanwhile")))
 
 		id := alice.say(room, "still here")
 		bob.expect(`PRIVMSG %s :still here`, garden)
