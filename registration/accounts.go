@@ -103,7 +103,16 @@ func (s *Service) remove(ctx context.Context, user component.JID, network bridge
 		return nil, err
 	}
 	s.log.Info("account removed", "user", user.String(), "network", string(network))
-	return s.departing(subscriptions, network), nil
+	gone := s.departing(subscriptions, network)
+	for _, address := range gone {
+		if network != "" { // else they went with the user
+			if err := s.cfg.Accounts.PutSubscription(ctx, user, Subscription{Address: address}); err != nil {
+				return nil, err
+			}
+		}
+		s.cfg.Sessions.Subscribed(user, address, false)
+	}
+	return gone, nil
 }
 
 // departing are the addresses that go with a network; with an empty one all, the

@@ -110,10 +110,7 @@ func (s *Service) listUsers(ctx context.Context, call *component.Call) (*compone
 		return !strings.Contains(u.User.String(), filter)
 	})
 	slices.SortFunc(users, func(a, b UserState) int { return strings.Compare(a.User.String(), b.User.String()) })
-	note := fmt.Sprintf("%d users.", len(users))
-	if len(users) == 1 {
-		note = "1 user."
-	}
+	note := count(len(users), "user") + "."
 	if len(users) > maxShownUsers {
 		note += fmt.Sprintf(" These are the first %d; give a part of the address to see others.", maxShownUsers)
 		users = users[:maxShownUsers]
@@ -141,10 +138,18 @@ func userRow(u UserState) []component.FormField {
 	}
 	return []component.FormField{
 		{Var: "jid", Values: []string{u.User.String()}},
-		{Var: "clients", Values: []string{fmt.Sprintf("%d clients", u.Clients)}},
-		{Var: "rooms", Values: []string{fmt.Sprintf("%d rooms", u.Rooms)}},
+		{Var: "clients", Values: []string{count(u.Clients, "client")}},
+		{Var: "rooms", Values: []string{count(u.Rooms, "room")}},
 		{Var: "links", Values: links},
 	}
+}
+
+// count says how many of a thing there are.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // askUser asks for a user, and a reason where that is of use.
@@ -175,11 +180,37 @@ func named(call *component.Call) component.JID {
 	return user.Bare()
 }
 
+// hasSession reports whether a user has a session at present.
+func (s *Service) hasSession(ctx context.Context, user component.JID) (bool, error) {
+	users, err := s.cfg.Admin.Users(ctx)
+	return slices.ContainsFunc(users, func(u UserState) bool { return u.User == user }), err
+}
+
+// known reports whether a user has a session or anything stored.
+func (s *Service) known(ctx context.Context, user component.JID) (bool, error) {
+	accounts, err := s.cfg.Accounts.Accounts(ctx, user)
+	if err != nil || len(accounts) > 0 {
+		return true, err
+	}
+	subscriptions, err := s.cfg.Accounts.Subscriptions(ctx, user)
+	if err != nil || len(subscriptions) > 0 {
+		return true, err
+	}
+	return s.hasSession(ctx, user)
+}
+
 func (s *Service) disconnectUser(ctx context.Context, call *component.Call) (*component.Step, error) {
 	user := named(call)
 	reason := call.Values.Get(fieldReason)
 	if reason == "" {
 		reason = "Disconnected by an administrator."
+	}
+	present, err := s.hasSession(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if !present {
+		return component.Done(user.String() + " is not connected."), nil
 	}
 	if err := s.cfg.Admin.Disconnect(ctx, user, reason); err != nil {
 		return nil, s.cfg.StanzaError(err)
@@ -193,6 +224,13 @@ func (s *Service) deleteUser(ctx context.Context, call *component.Call) (*compon
 		return component.Done("Nothing was deleted."), nil
 	}
 	user := named(call)
+	known, err := s.known(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return component.Done("Nothing is known of " + user.String() + "."), nil
+	}
 	gone, err := s.remove(ctx, user, "")
 	if err != nil {
 		return nil, s.cfg.StanzaError(err)
@@ -221,5 +259,5 @@ func (s *Service) announce(ctx context.Context, call *component.Call) (*componen
 	if told == 1 {
 		return component.Done("1 user was told."), nil
 	}
-	return component.Done(fmt.Sprintf("%d users were told.", told)), nil
+	return component.Done(count(told, "user") + " were told."), nil
 }

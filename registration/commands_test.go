@@ -66,7 +66,7 @@ func TestChatFromNothingToNothing(t *testing.T) {
 			"yes", "You are not registered any more: the account with First Net was removed.",
 		)
 		expect(t, "nothing is left", r.stored(), "")
-		expect(t, "the session is told", r.sessions.since(), `remove juliet@example.org ""`)
+		expect(t, "the session is told", r.sessions.since(), `remove juliet@example.org ""; subscribed juliet@example.org `+gatewayJID+" false")
 	})
 }
 
@@ -231,18 +231,20 @@ func TestAdministration(t *testing.T) {
 		admin := func(text string) string { return r.saying("admin@example.org/x", text) }
 
 		users := admin("users")
-		if !strings.HasPrefix(users, "300 users. These are the first 200; give a part of the address to see others.\n\n• user000@example.org · 1 clients · 2 rooms · one: online, two: no route\n") {
+		if !strings.HasPrefix(users, "300 users. These are the first 200; give a part of the address to see others.\n\n• juliet@example.org · 1 client · 2 rooms · one: online, two: no route\n") {
 			t.Errorf("got %s", users)
 		}
 		expect(t, "some users", strings.Split(admin("users USER12"), "\n")[0], "10 users.")
-		expect(t, "one user", admin("users user123"), "1 user.\n\n• user123@example.org · 1 clients · 2 rooms · one: online, two: no route")
+		expect(t, "one user", admin("users user123"), "1 user.\n\n• user123@example.org · 1 client · 2 rooms · one: online, two: no route")
 
 		expect(t, "disconnect", admin("disconnect juliet@example.org too many links"), "juliet@example.org was disconnected.")
 		expect(t, "the session is told", r.sessions.since(), "disconnect juliet@example.org: too many links")
 		expect(t, "who", admin("disconnect"), "User?")
 		expect(t, "no JID", admin("a@b@c"), "“User” takes an address such as juliet@example.org.\n\nUser?")
-		expect(t, "whom", admin("Romeo@example.org/orchard"), "romeo@example.org was disconnected.")
-		expect(t, "the session is told", r.sessions.since(), "disconnect romeo@example.org: Disconnected by an administrator.")
+		expect(t, "whom", admin("User007@example.org/orchard"), "user007@example.org was disconnected.")
+		expect(t, "the session is told", r.sessions.since(), "disconnect user007@example.org: Disconnected by an administrator.")
+		expect(t, "a stranger", admin("disconnect romeo@example.org"), "romeo@example.org is not connected.")
+		expect(t, "nobody is told", r.sessions.since(), "")
 
 		expect(t, "announce", admin("announce Back at ten."), "7 users were told.")
 		expect(t, "the session is told", r.sessions.since(), `announce "Back at ten."`)
@@ -253,7 +255,10 @@ func TestAdministration(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		expect(t, "nothing is left", r.stored()+subscriptions(r), "0")
-		expect(t, "the session is told", r.sessions.since(), `remove juliet@example.org ""`)
+		expect(t, "the session is told", r.sessions.since(), `remove juliet@example.org ""; subscribed juliet@example.org `+gatewayJID+" false")
+		admin("delete romeo@example.org")
+		expect(t, "a stranger", admin("yes"), "Nothing is known of romeo@example.org.")
+		expect(t, "nobody is told", r.sessions.since(), "")
 	})
 }
 

@@ -222,6 +222,7 @@ func (c *calls) Users(context.Context) ([]UserState, error) {
 		users[i].Clients, users[i].Rooms = 1, 2
 		users[i].Links = []LinkState{{Network: "one", Online: true}, {Network: "two", Text: "no route"}}
 	}
+	users[299].User = component.JID{Local: "juliet", Domain: "example.org"}
 	return users, nil
 }
 

@@ -51,7 +51,7 @@ func TestInBandFromNothingToNothing(t *testing.T) {
 			"; unsubscribe from "+one+"; unsubscribed from "+one+"; unavailable from "+one)
 		expect(t, "nothing is left", r.stored(), "")
 		expect(t, "no subscription is left", subscriptions(r), "0")
-		expect(t, "the session is told", r.sessions.since(), `remove juliet@example.org ""`)
+		expect(t, "the session is told", r.sessions.since(), `remove juliet@example.org ""; subscribed juliet@example.org `+gatewayJID+" false")
 		expect(t, "removed twice", short(r.iq("set", one, `<remove/>`)), "error auth registration-required: You are not registered.")
 	})
 }
@@ -208,6 +208,15 @@ func TestInBandRefusals(t *testing.T) {
 		expect(t, "nor register", short(r.iq("set", one, `<nick>julie</nick>`)), "error auth forbidden: You may not use this gateway.")
 		expect(t, "may still remove", short(r.iq("set", one, `<remove/>`))[:6], "result")
 	})
+}
+
+func TestANegativeLimitIsNone(t *testing.T) {
+	l := newLimiter(Limits{UserEvery: -1, DomainEvery: -1})
+	for i := range 1000 {
+		if err := l.attempt(component.JID{Local: "juliet", Domain: "example.org"}); err != nil {
+			t.Fatalf("attempt %d: %v", i, err)
+		}
+	}
 }
 
 func TestLimitsAreByDomainToo(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // Limits bound how often networks are asked about accounts. Zero values stand
-// for the defaults.
+// for the defaults; a negative time is no limit.
 type Limits struct {
 	UserEvery   time.Duration // one attempt of a user in this time; default 30 s
 	UserBurst   int           // and this many at once; default 5

@@ -35,6 +35,25 @@ func TestSubscriptions(t *testing.T) {
 	})
 }
 
+// What is removed sends no presence any more, also when the user registers again.
+func TestRemovalEndsSubscriptions(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		r.register("one", "two")
+		for _, local := range []string{"", "one@", "two@"} {
+			r.presence("subscribe", local+gatewayJID)
+		}
+		r.sessions.since()
+		r.iq("set", "one@"+gatewayJID, "<remove/>")
+		expect(t, "the session is told of the network", r.sessions.since(),
+			`remove juliet@example.org "one"; subscribed juliet@example.org one@`+gatewayJID+" false")
+		expect(t, "the others are stored", subscriptions(r), "2")
+		r.iq("set", gatewayJID, "<remove/>")
+		expect(t, "the session is told of the rest", r.sessions.since(),
+			`remove juliet@example.org ""; subscribed juliet@example.org `+gatewayJID+" false; subscribed juliet@example.org two@"+gatewayJID+" false")
+		expect(t, "nothing is stored", subscriptions(r), "0")
+	})
+}
+
 // A tidied contact list destroys no credentials.
 func TestUnsubscribeLogsOut(t *testing.T) {
 	scenario(t, Config{}, func(t *testing.T, r *rig) {
