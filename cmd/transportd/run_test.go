@@ -335,3 +335,11 @@ func TestLoggingChangesWhileRunning(t *testing.T) {
 		t.Errorf("got %s", text)
 	}
 }
+
+// "off" is no limit, for registrations too, whose defaults stand for zero.
+func TestRatesThatAreOff(t *testing.T) {
+	l := registrationLimits(config.Rates{RegistrationsUser: config.Rate{Count: 6, Per: time.Minute}})
+	if l.UserEvery != 10*time.Second || l.UserBurst != 6 || l.DomainEvery >= 0 {
+		t.Errorf("got %+v", l)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
+	"transportd/config"
 	"transportd/registration"
 	"transportd/session"
 	"transportd/store"
@@ -65,19 +66,30 @@ func (g *gateway) wire(db *store.DB) {
 }
 
 func (g *gateway) registrationConfig(db *store.DB) registration.Config {
-	limits := g.cfg.Load().Rates
-	c := registration.Config{
+	return registration.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver,
 		Accounts: &accountStore{db: db, gateway: g.stream.Domain().Domain},
 		Sessions: g.sessions, Admin: &administration{g.sessions},
 		Workers: g.workers, Send: g.stream.Send, Reply: g.stream.TrySend,
 		StanzaError: session.StanzaError,
 		Allowed:     g.allowed, IsAdmin: g.admin,
-		Log: g.log,
+		Limits: registrationLimits(g.cfg.Load().Rates),
+		Log:    g.log,
 	}
-	user, domain := spread(limits.RegistrationsUser), spread(limits.RegistrationsDomain)
-	c.Limits = registration.Limits{UserEvery: user.Every, UserBurst: user.Burst, DomainEvery: domain.Every, DomainBurst: domain.Burst}
-	return c
+}
+
+// registrationLimits are the rates of registrations; "off" is no limit there, not
+// the default.
+func registrationLimits(r config.Rates) registration.Limits {
+	user, domain := spread(r.RegistrationsUser), spread(r.RegistrationsDomain)
+	l := registration.Limits{UserEvery: user.Every, UserBurst: user.Burst, DomainEvery: domain.Every, DomainBurst: domain.Burst}
+	if l.UserEvery <= 0 {
+		l.UserEvery = -1
+	}
+	if l.DomainEvery <= 0 {
+		l.DomainEvery = -1
+	}
+	return l
 }
 
 // networkItems lists the networks the operator has listed.
