@@ -71,13 +71,6 @@ func walkKeys(t reflect.Type, at string, f func(key string, t reflect.Type)) {
 	}
 }
 
-// structKeys lists the keys a struct type reads.
-func structKeys(t reflect.Type) []string {
-	var out []string
-	walkKeys(t, "", func(key string, _ reflect.Type) { out = append(out, key) })
-	return out
-}
-
 // Keys lists the keys that a pointer to a struct with mapstructure tags reads,
 // without the tables that hold them; lists of tables show as "name[]".
 func Keys(v any) []string {
