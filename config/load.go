@@ -243,8 +243,8 @@ func (d *decoder) gateway(raw map[string]any, i int, drivers []string) Gateway {
 
 // checkGateway checks what can be said of one gateway alone.
 func (d *decoder) checkGateway(g *Gateway, at string, drivers []string) {
-	if !validName(g.Name) {
-		d.add(join(at, "name"), "needs a short name of lower-case letters, digits and hyphens, for logs and variables")
+	if problem := CheckName(g.Name); problem != "" {
+		d.add(join(at, "name"), "%s", problem)
 	}
 	g.Domain = strings.ToLower(g.Domain)
 	if !validDomain(g.Domain) {
@@ -257,7 +257,7 @@ func (d *decoder) checkGateway(g *Gateway, at string, drivers []string) {
 		}
 		d.add(join(at, "driver"), "%s", text)
 	}
-	if problem := checkAddress(g.Server); problem != "" {
+	if problem := CheckAddress(g.Server); problem != "" {
 		d.add(join(at, "server"), "%s", problem)
 	}
 	switch {
@@ -271,7 +271,7 @@ func (d *decoder) checkGateway(g *Gateway, at string, drivers []string) {
 		}
 	}
 	if g.TLS.CAFile != "" || g.TLS.Enabled {
-		if _, err := g.TLSConfig(); err != nil && checkAddress(g.Server) == "" {
+		if _, err := g.TLSConfig(); err != nil && CheckAddress(g.Server) == "" {
 			d.add(join(at, "tls.ca_file"), "%s: %s", g.TLS.CAFile, err)
 		}
 	}
@@ -333,8 +333,8 @@ func (d *decoder) oneOf(key, value string, choices ...string) {
 	}
 }
 
-// checkAddress says what is wrong with a host:port to connect to, empty: nothing.
-func checkAddress(s string) string {
+// CheckAddress says what is wrong with a host:port to connect to, empty: nothing.
+func CheckAddress(s string) string {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil || host == "" || strings.ContainsAny(host, " /") {
 		return fmt.Sprintf("%q is not host:port", s)
@@ -345,7 +345,7 @@ func checkAddress(s string) string {
 	return ""
 }
 
-// checkListen is checkAddress, with port 0 for a free one.
+// checkListen is CheckAddress, with port 0 for a free one.
 func checkListen(s string) string {
 	if host, ok := strings.CutSuffix(s, ":0"); ok {
 		s = host + ":1"
@@ -353,7 +353,7 @@ func checkListen(s string) string {
 	if strings.HasPrefix(s, ":") {
 		s = "[::]" + s
 	}
-	return checkAddress(s)
+	return CheckAddress(s)
 }
 
 func orMissing(value, wrong string) string {
@@ -363,14 +363,16 @@ func orMissing(value, wrong string) string {
 	return strconv.Quote(value) + " " + wrong
 }
 
-func validName(s string) bool {
+// CheckName says what is wrong with the name of a gateway, empty: nothing.
+func CheckName(s string) string {
+	const wrong = "needs a short name of lower-case letters, digits and hyphens, for logs and variables"
 	if s == "" || len(s) > 32 || s[0] == '-' {
-		return false
+		return wrong
 	}
 	for _, r := range s {
 		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' {
-			return false
+			return wrong
 		}
 	}
-	return true
+	return ""
 }

@@ -60,9 +60,10 @@ func newInitCommand(f *sharedFlags) *cobra.Command {
 		Use:   "init",
 		Short: "Write a commented config and a secret",
 		Long: `Init writes a config with every setting explained, and beside it a random
-secret, both with mode 0600, and prints what the XMPP server needs to know of
-the component: a snippet for Prosody and for ejabberd, hints for others.
-Nothing that exists is overwritten. It asks no questions.
+secret, both with mode 0600, makes the folder of the database, and prints what
+the XMPP server needs to know of the component: a snippet for Prosody and for
+ejabberd, hints for others. Nothing that exists is overwritten. It asks no
+questions.
 
 Only users of the domain above the gateway's are let in (example.org for
 irc.example.org) unless --allow names others; "*" lets in everybody on the
@@ -106,6 +107,9 @@ func (in *initFlags) run(out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := makeState(v.State, uid, gid); err != nil {
+		return fmt.Errorf("--state: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Dir(v.File), 0o755); err != nil {
 		return err
 	}
@@ -133,9 +137,15 @@ func (in *initFlags) values() (*initValues, error) {
 	if p, err := config.ParsePattern(domain); err != nil || strings.ContainsAny(p.String(), "*@") {
 		return nil, fmt.Errorf("--domain: %q is not a domain", in.domain)
 	}
+	if problem := config.CheckName(in.name); problem != "" {
+		return nil, errors.New("--name: " + problem)
+	}
+	if problem := config.CheckAddress(in.server); problem != "" {
+		return nil, errors.New("--server: " + problem)
+	}
 	host, port, err := net.SplitHostPort(in.server)
 	if err != nil {
-		return nil, fmt.Errorf("--server: %q is not host:port", in.server)
+		return nil, fmt.Errorf("--server: %w", err)
 	}
 	allow := in.allow
 	if len(allow) == 0 {
@@ -194,7 +204,19 @@ func parseNetworks(args []string) ([]network, error) {
 		}
 		out = append(out, network{name, host})
 	}
-	return out, nil
+	return out, checkNetworks(out)
+}
+
+// checkNetworks asks the driver what is wrong with networks.
+func checkNetworks(networks []network) error {
+	list := make([]any, len(networks))
+	for i, n := range networks {
+		list[i] = map[string]any{"name": n.Name, "hosts": []any{n.Host}}
+	}
+	if _, err := openIRC(config.NewSection(map[string]any{"networks": list}, "")); err != nil {
+		return errors.New("--network: " + err.Error()) // not as the Problems of a file
+	}
+	return nil
 }
 
 // lookupOwner returns the ids of a user, -1 to leave files as they are.
@@ -209,6 +231,22 @@ func lookupOwner(name string) (uid, gid int, err error) {
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)
 	return uid, gid, errors.Join(err1, err2)
+}
+
+// makeState makes the folder of the database, for its owner alone. One that is
+// there is left as it is.
+func makeState(path string, uid, gid int) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err == nil && uid >= 0 {
+		err = os.Chown(path, uid, gid)
+	}
+	return err
 }
 
 // writeNew writes a file with mode 0600 that must not exist.

@@ -80,6 +80,12 @@ func TestUsageErrors(t *testing.T) {
 		{"init --domain u@example.org", "is not a domain"},
 		{"init --domain localhost", "--allow is missing"},
 		{"init --domain a.b --server x", `--server: "x" is not host:port`},
+		{"init --domain a.b --server :5347", `--server: ":5347" is not host:port`},
+		{"init --domain a.b --server x:99999", `--server: "99999" is not a port`},
+		{"init --domain a.b --name IRC", "--name: needs a short name of lower-case letters"},
+		{"init --domain a.b --name ../x", "--name: needs a short name"},
+		{"init --domain a.b --network x=irc.example.net:6667", "--network: networks[0] (x): hosts:"},
+		{"init --domain a.b --network x=y --network x=z", "--network: networks[1] (x): name:"},
 		{"init --domain a.b --allow a@", `"a@"`},
 		{"init --domain a.b --admin *x", `"*x"`},
 		{"init --domain a.b --network x", "--network x: write name=host"},
@@ -130,7 +136,7 @@ func TestInit(t *testing.T) {
 	for _, want := range []string{
 		"Component \"irc.example.org\"\n        component_secret = \"" + word + "\"",
 		"component_ports = { 5275 }", `component_interfaces = { "192.0.2.7" }`,
-		"module: ejabberd_service", "\"irc.example.org\":\n          password: \"" + word + "\"", "port: 5275",
+		"module: ejabberd_service", "\"irc.example.org\":\n          password: \"" + word + "\"", "port: 5275", "global_routes: false",
 		"Openfire", "Tigase", "transportd check --config " + file,
 	} {
 		if !strings.Contains(out, want) {
@@ -174,6 +180,34 @@ func TestInitLetsInTheDomainAbove(t *testing.T) {
 	}
 }
 
+// What init writes is ready to run: the folder of the database is there, for its
+// owner alone, and one that exists stays as it is.
+func TestInitMakesTheStateFolder(t *testing.T) {
+	dir := t.TempDir()
+	state := filepath.Join(dir, "var", "lib")
+	for i, name := range []string{"one", "two"} {
+		code, _, stderr := cli(t, "init", "-c", filepath.Join(dir, name, "transportd.toml"), "--state", state, "--domain", "irc.example.org")
+		if code != exitOK {
+			t.Fatalf("%d: %s", code, stderr)
+		}
+		want := []os.FileMode{0o700, 0o750}[i]
+		if info, err := os.Stat(state); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", state, info, err)
+		}
+		if err := os.Chmod(state, 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "three.toml")
+	code, _, stderr := cli(t, "init", "-c", file, "--state", filepath.Join(dir, "file", "x"), "--domain", "irc.example.org")
+	if _, err := os.Stat(file); code != exitFailure || !strings.Contains(stderr, "--state") || err == nil {
+		t.Errorf("%d: %s", code, stderr)
+	}
+}
+
 func TestInitOverwritesNothing(t *testing.T) {
 	for _, name := range []string{"transportd.toml", "irc.secret"} {
 		dir := t.TempDir()
@@ -181,7 +215,7 @@ func TestInitOverwritesNothing(t *testing.T) {
 		if err := os.WriteFile(existing, []byte("mine"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		code, out, stderr := cli(t, "init", "-c", filepath.Join(dir, "transportd.toml"), "--domain", "irc.example.org")
+		code, out, stderr := cli(t, "init", "-c", filepath.Join(dir, "transportd.toml"), "--state", filepath.Join(dir, "state"), "--domain", "irc.example.org")
 		if code != exitFailure || out != "" || !strings.Contains(stderr, existing+" exists already") {
 			t.Errorf("%d %q %q", code, out, stderr)
 		}
