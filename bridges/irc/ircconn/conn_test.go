@@ -309,6 +309,7 @@ func TestDecode(t *testing.T) {
 	for _, tc := range []struct{ in, want string }{
 		{"plain", "plain"}, {"gr\xc3\xbc\xc3\x9fe", "grüße"}, {"gr\xfc\xdfe", "grüße"},
 		{"cut \xe2\x82", "cut "}, {"cut \xf0\x9f\x98", "cut "}, {"\xff", "ÿ"}, {"", ""},
+		{"caf\xe9", "café"}, {"gr\xc3\xbc caf\xc3", "grü caf"}, {strings.Repeat("a", 440) + "\xe2", strings.Repeat("a", 440)},
 	} {
 		if got := Decode([]byte(tc.in), charmap.Windows1252); got != tc.want {
 			t.Errorf("%q: %q, want %q", tc.in, got, tc.want)

@@ -24,13 +24,15 @@ func LookupEncoding(name string) (encoding.Encoding, bool) {
 }
 
 // Decode turns the bytes of a line into valid UTF-8. UTF-8 is kept; a
-// character cut off at the end of an otherwise good line (servers cut at a number of
-// bytes) is dropped; anything else is read as fallback, nil meaning that U+FFFD stands in.
+// character cut off at the end of an otherwise good line is dropped (servers cut at
+// a number of bytes), but for a single byte behind a short line of ASCII, which is a
+// character of the fallback; anything else is read as fallback, nil meaning that
+// U+FFFD stands in.
 func Decode(line []byte, fallback encoding.Encoding) string {
 	if utf8.Valid(line) {
 		return string(line)
 	}
-	if cut := trimPartialRune(line); utf8.Valid(cut) {
+	if cut := trimPartialRune(line); utf8.Valid(cut) && (len(line)-len(cut) > 1 || len(line) >= cutLength || !isASCII(cut)) {
 		return string(cut)
 	}
 	if fallback != nil {
@@ -39,6 +41,18 @@ func Decode(line []byte, fallback encoding.Encoding) string {
 		}
 	}
 	return strings.ToValidUTF8(string(line), "\uFFFD")
+}
+
+// cutLength is the length in bytes from which a line may have been cut by a server.
+const cutLength = 400
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // trimPartialRune removes the beginning of a multi-byte character from the end.
