@@ -72,7 +72,7 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 		return
 	}
 	if r == nil || !r.entered() {
-		s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "You are not in this room.")))
+		s.refuse(st, notInside())
 		return
 	}
 	if st.To.Resource == "" {
@@ -107,10 +107,16 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 func (r *room) selfPing(st *component.Stanza) {
 	seat := r.seat(st.From.Resource)
 	if seat == nil || !seat.in {
-		r.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
+		r.refuse(st, notInside())
 		return
 	}
 	r.send(component.Result(st))
+}
+
+// notInside is the answer to a request that only an occupant may make: of type
+// cancel, where a message gets modify (XEP-0045 section 7.4).
+func notInside() *component.StanzaError {
+	return component.NewStanzaError("cancel", "not-acceptable", "You are not in this room.")
 }
 
 func (r *room) pong(st *component.Stanza) { r.send(component.Result(st)) }

@@ -255,7 +255,7 @@ func TestSelfPing(t *testing.T) {
 	}
 	scenario(t, func(w *world) {
 		w.from(ping("a", "alice"))
-		w.expect(`type="error" & not-acceptable`)
+		w.expect(`type="error" & <error type="cancel" & not-acceptable`)
 		w.join("a", "alice")
 		w.from(ping("a", "alice"))
 		w.expect(`^<iq & type="result" & id="p"`)
