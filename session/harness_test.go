@@ -286,6 +286,7 @@ func (w *world) cut() {
 	w.stream.mu.Lock()
 	w.stream.up = false
 	w.stream.mu.Unlock()
+	w.answer(component.ErrDown)
 	w.m.StreamDown()
 	synctest.Wait()
 }

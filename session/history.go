@@ -98,9 +98,10 @@ func (r *room) tellCut(st *seat) {
 // catchUp sends a client that is still there what it may have missed.
 func (r *room) catchUp(st *seat) {
 	r.tellCut(st)
+	st.before, st.caughtUp = st.seen, time.Now().UnixNano()
 	for i := range r.lines {
-		if l := &r.lines[i]; l.seq > st.seen {
-			r.send(r.message(st.jid, l, true))
+		if l := &r.lines[i]; l.seq > st.before && !r.send(r.message(st.jid, l, true)) {
+			return // once more when the stream is back
 		}
 	}
 	st.seen = r.seq

@@ -193,3 +193,19 @@ func TestEverythingAtOnce(t *testing.T) {
 		w.manager()
 	})
 }
+
+func TestStopWhenTheStreamStalls(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		n := w.net()
+		w.stream.mu.Lock()
+		w.stream.block = make(chan struct{})
+		w.stream.mu.Unlock()
+		w.line("bob", "nobody reads this")
+		w.stop() // says if it was not in time
+		if calls := n.Calls(); calls[len(calls)-1] != "quit" {
+			t.Errorf("the network was not left: %q", calls)
+		}
+		w.manager()
+	})
+}

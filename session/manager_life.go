@@ -98,11 +98,17 @@ func (m *Manager) Stop(ctx context.Context) error {
 			left.Done()
 		}
 	}
+	polite := ctx
+	if end, ok := ctx.Deadline(); ok { // what does not come through is cut off in time for the networks to be left
+		var cancel context.CancelFunc
+		polite, cancel = context.WithDeadline(ctx, end.Add(-quitTime))
+		defer cancel()
+	}
 	waited := make(chan struct{})
 	go func() { left.Wait(); close(waited) }()
 	select {
 	case <-waited:
-	case <-ctx.Done():
+	case <-polite.Done():
 	}
 	m.cancel()
 	done := make(chan struct{})

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"transportd/bridges"
@@ -37,8 +38,12 @@ func (r *room) streamDown() {
 		seen = r.lines[i].seq - 1
 	}
 	for _, st := range r.seats {
-		if st.in && !st.unsure {
-			st.unsure, st.seen = true, seen
+		if !st.in || st.unsure {
+			continue
+		}
+		st.unsure, st.seen = true, seen
+		if st.caughtUp > since {
+			st.seen = min(seen, st.before)
 		}
 	}
 }
@@ -187,13 +192,25 @@ func (r *room) settleGap() {
 	if r.gap && len(r.seats) == 0 {
 		return // whoever comes back finds what was kept
 	}
-	r.gap, r.cut = false, 0
+	r.cut = 0
+	if r.gap && r.justCaughtUp() { // and may lose it all again
+		r.after(repeatSpan, r.settleGap)
+		return
+	}
+	r.gap = false
 	if len(r.lines) > historyLines {
 		drop := len(r.lines) - historyLines
 		n := copy(r.lines, r.lines[drop:])
 		clear(r.lines[n:])
 		r.lines = r.lines[:n]
 	}
+}
+
+// justCaughtUp tells whether what a client was sent after a gap may still be lost
+// with the stream.
+func (r *room) justCaughtUp() bool {
+	since := time.Now().Add(-repeatSpan).UnixNano()
+	return slices.ContainsFunc(r.seats, func(st *seat) bool { return st.caughtUp > since })
 }
 
 // restore puts clients that were in rooms when the last process died back into

@@ -123,6 +123,8 @@ func TestKeptLinesAreBoundedAndTheCutIsTold(t *testing.T) {
 				t.Errorf("%q was not cut", not)
 			}
 		}
+		time.Sleep(repeatSpan + time.Second)
+		synctest.Wait()
 		if n := len(w.m.peek(w.user()).rooms["#room%net"].lines); n > historyLines {
 			t.Errorf("%d lines are kept after the gap", n)
 		}

@@ -62,6 +62,8 @@ type seat struct {
 	stale    bool          // the subject has changed and it was not shown
 	unsure   bool          // not verified since the stream came back
 	seen     uint64        // last line it was shown, while unsure
+	before   uint64        // the same, before it was last caught up with
+	caughtUp int64         // when that was, in nanoseconds
 	history  xep.History
 	stanza   *component.Stanza // the join, until answered
 	restored bool              // left behind by the last process

@@ -286,7 +286,11 @@ func (s *Session) onInvited(l *link, ev *bridges.Invited) {
 	if r := s.byID(l, l.net.RoomID(ev.Name)); r != nil {
 		jid = r.jid
 	}
-	s.sendInvite(jid, s.m.personJID(l.id, ev.By.Nick), ev.Reason, ev.By.Nick)
+	var from component.JID
+	if ev.By.Nick != "" { // else a server
+		from = s.m.personJID(l.id, ev.By.Nick)
+	}
+	s.sendInvite(jid, from, ev.Reason, ev.By.Nick)
 }
 
 // sendInvite sends one message with both forms of invitation (XEP-0045 section

@@ -194,6 +194,9 @@ func (s *Session) send(o *component.Out) bool {
 		s.streamDown()
 		return false
 	}
+	if s.m.ctx.Err() != nil {
+		return true // the end of everything
+	}
 	s.m.stats.refused.Add(1)
 	s.log.Warn("stanza not sent", "error", err)
 	return true
