@@ -142,6 +142,10 @@ func (c *Conn) end(why error) {
 		c.out.timer.Stop()
 		c.out.timer = nil
 	}
+	if c.out.nudge != nil {
+		c.out.nudge.Stop()
+		c.out.nudge = nil
+	}
 	if c.gone != nil {
 		close(c.gone)
 	}
@@ -354,7 +358,7 @@ func (c *Conn) handlePong(m *Message) bool {
 	if m.Confirmed = c.confirm(token); m.Confirmed != 0 {
 		return true
 	}
-	return token != alivePrefix+strconv.FormatUint(c.pings, 10)
+	return token != nudgeToken && token != alivePrefix+strconv.FormatUint(c.pings, 10)
 }
 
 // handleISupport takes 005: our nick, tokens, and a closing text.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -115,6 +116,15 @@ func attemptOnce(ctx context.Context, o *Options, ep Endpoint) (*Conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// partWays ends a connection that only told where to go instead, and waits a
+// moment for the server to forget it: the nick was given there already.
+func (c *Conn) partWays() {
+	_ = c.sock.SetDeadline(time.Now().Add(time.Second))
+	if _, err := io.WriteString(c.sock, "QUIT\r\n"); err == nil {
+		_, _ = io.Copy(io.Discard, c.sock)
+	}
 }
 
 func newConn(sock net.Conn, o *Options, ep Endpoint) *Conn {

@@ -158,6 +158,7 @@ func (r *registration) proceed(c *Conn) error {
 	}
 	if value, ok := c.Caps().Offered("sts"); ok && c.info.TLS == nil {
 		if port, ok := stsPort(value); ok {
+			c.partWays()
 			return upgrade{port}
 		}
 	}
