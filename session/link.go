@@ -203,6 +203,7 @@ func (l *link) wentOnline() {
 	if p, ok := l.net.(bridges.Presencer); ok && l.away {
 		l.quietly("away", p.SetAway(true, l.awayText))
 	}
+	l.s.awayness() // of which a new link has not heard
 	for _, entry := range l.autojoin {
 		l.s.autojoin(l, entry)
 	}

@@ -240,3 +240,80 @@ func TestWhoMayNoLongerUseTheGatewayIsNotRestored(t *testing.T) {
 		}
 	})
 }
+
+func TestLinkLostWhileInRooms(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		w.net().SetMembers("#room", bridgetest.Person("bob"), bridgetest.Person("carol"))
+		w.say(&bridges.Joined{Room: "#room", Member: bridgetest.Person("bob")})
+		w.say(&bridges.Joined{Room: "#room", Member: bridgetest.Person("carol")})
+		w.news()
+		w.net().End(bridges.NewError(bridges.Offline, "Ping timeout"))
+		synctest.Wait()
+		w.expect() // the room stays up
+		w.from("<message type='groupchat' id='m' from='ALICE/a' to='#room%net@GW'><body>x</body></message>")
+		w.expect(`type="error" & id="m" & type="wait" & recipient-unavailable`)
+		w.net().SetMembers("#room", bridgetest.Person("carol"), bridgetest.Person("dave"))
+		time.Sleep(10 * time.Second)
+		w.expect(`/dave" & !type=`, `/bob" & type="unavailable"`, `/alice" & code="110"`)
+		w.from("<message type='groupchat' id='m2' from='ALICE/a' to='#room%net@GW'><body>back</body></message>")
+		w.expect(`<body>back</body>`)
+	})
+}
+
+func TestLinkLostForGood(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.driver.Gate = func(_ *bridgetest.ScriptNet, run int, _ bridges.Start) error {
+			if run > 1 {
+				return bridges.NewError(bridges.Offline, "Connection refused")
+			}
+			return nil
+		}
+		w.join("a", "alice")
+		w.net().End(bridges.NewError(bridges.Offline, "Ping timeout"))
+		synctest.Wait()
+		w.expect()
+		time.Sleep(roomGrace + time.Second)
+		w.expect(`/alice" & type="unavailable" & code="110" & code="333" & Connection refused`)
+	})
+}
+
+func TestPermanentErrorClosesRoomsAtOnce(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		w.net().End(&bridges.Error{Kind: bridges.NetworkBanned, Text: "You are banned from this server.", Permanent: true})
+		w.expect(`type="unavailable" & code="110" & code="333" & You are banned from this server`)
+		time.Sleep(time.Hour)
+		if n := w.driver.Net(0).Runs(); n != 1 {
+			t.Errorf("connected %d times", n)
+		}
+	})
+}
+
+func TestDroppedClientKeepsItsRoomOverALostLink(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.from("<presence from='ALICE/a' to='GW'/>")
+		w.join("a", "alice")
+		w.from("<presence type='unavailable' from='ALICE/a' to='GW'/>")
+		w.from("<presence type='unavailable' from='ALICE/a' to='#room%net@GW/alice'/>")
+		time.Sleep(10 * time.Second)
+		w.net().End(bridges.NewError(bridges.Offline, "Ping timeout"))
+		time.Sleep(10 * time.Second)
+		w.called("join #room")
+		for _, c := range w.net().Calls() {
+			if strings.HasPrefix(c, "leave") {
+				t.Error("the room was left within the grace")
+			}
+		}
+		time.Sleep(partGrace)
+		w.called("leave #room")
+	})
+}
+
+func TestNewLinkHearsThatTheUserIsAway(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.from("<presence from='ALICE/a' to='GW'><show>away</show><status>tea</status></presence>")
+		w.join("a", "alice")
+		w.called("away true tea")
+	})
+}
