@@ -8,39 +8,40 @@ import (
 	"time"
 )
 
-// The collector's headroom: how much may be allocated between two collections.
-// Go's own rule, as much again as is live, is wrong at both ends for a daemon
-// whose live heap goes from 3 MB to hundreds: with few users it collects many
-// times a second while lines pour in, with many it keeps half of the memory
-// unused. So the headroom is fixed while the heap is small, and a part of it
-// beyond.
+// The collector's headroom is how much may be allocated between two
+// collections. Go's own rule, as much again as is live, is wrong at both ends
+// for a daemon whose live heap goes from 3 MB to hundreds: with few users it
+// collects many times a second while lines pour in, and with many who are idle
+// it keeps half of the memory for nothing. So the headroom follows what is
+// allocated: two seconds' worth, within bounds.
 const (
-	headroom     = 12 << 20 // bytes, at least
-	headroomPart = 2        // one in so many bytes that are live
-	smallest     = 4 << 20  // live bytes below which nothing changes, as before the first collection
-	gcPause      = 10 * time.Second
+	quietRoom = 3 << 20  // bytes, at least
+	busyRoom  = 12 << 20 // bytes, at most while the heap is small …
+	busyPart  = 2        // … and one in so many live bytes beyond
+	smallest  = 4 << 20  // live bytes below which nothing changes, as before the first collection
+	// It rises within a second and falls after a quiet while.
+	gcTick  = time.Second
+	gcQuiet = 20 // ticks
 )
 
-// paceCollector keeps the collector's target in step with the live heap until
-// ctx is done. Whoever sets GOGC decides instead.
+// paceCollector keeps the collector's headroom in step until ctx is done.
+// Whoever sets GOGC decides instead.
 func paceCollector(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	tick := time.NewTicker(gcPause)
+	tick := time.NewTicker(gcTick)
 	defer tick.Stop()
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
-	last := 0
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
+	}
+	var pace pacer
 	for {
 		metrics.Read(samples)
-		var live uint64
-		for _, s := range samples {
-			live += s.Value.Uint64()
-		}
-		// Setting it stops the program for some microseconds: not for nothing.
-		if p := collectorPercent(live); p < last*9/10 || p > last*11/10 {
-			debug.SetGCPercent(p)
-			last = p
+		live := samples[0].Value.Uint64() + samples[1].Value.Uint64() + samples[2].Value.Uint64()
+		if percent, changed := pace.next(live, samples[3].Value.Uint64()); changed {
+			debug.SetGCPercent(percent)
 		}
 		select {
 		case <-tick.C:
@@ -50,9 +51,32 @@ func paceCollector(ctx context.Context) {
 	}
 }
 
-// collectorPercent is the GOGC for so many live bytes.
-func collectorPercent(live uint64) int {
+// pacer decides on the GOGC of the next second.
+type pacer struct {
+	allocs uint64 // bytes ever allocated, at the last tick
+	room   uint64
+	quiet  int // ticks that wanted less
+	set    int
+}
+
+// next takes the live bytes and the bytes ever allocated. Setting GOGC stops the
+// program for some microseconds, so small changes are left alone.
+func (p *pacer) next(live, allocs uint64) (percent int, changed bool) {
 	live = max(live, smallest)
-	room := max(headroom, live/headroomPart)
-	return int(room * 100 / live)
+	want := min(max(2*(allocs-p.allocs), quietRoom), max(busyRoom, live/busyPart))
+	p.allocs = allocs
+	switch {
+	case want >= p.room:
+		p.room, p.quiet = want, 0
+	case p.quiet < gcQuiet:
+		p.quiet++
+	default:
+		p.room, p.quiet = want, 0
+	}
+	percent = int(p.room * 100 / live)
+	if percent >= p.set*9/10 && percent <= p.set*11/10 {
+		return p.set, false
+	}
+	p.set = percent
+	return percent, true
 }

@@ -3,18 +3,32 @@ package main
 import "testing"
 
 func TestCollectorHeadroom(t *testing.T) {
-	for _, c := range []struct {
-		live uint64
-		want int
-	}{
-		{0, 300}, // before the first collection
-		{4 << 20, 300},
-		{12 << 20, 100},
-		{24 << 20, 50},
-		{1 << 30, 50}, // never less, or it collects all the time
-	} {
-		if got := collectorPercent(c.live); got != c.want {
-			t.Errorf("%d live bytes: GOGC %d, want %d", c.live, got, c.want)
+	const mb = 1 << 20
+	var p pacer
+	allocs := uint64(0)
+	tick := func(live, allocated uint64) int {
+		allocs += allocated
+		percent, _ := p.next(live, allocs)
+		return percent
+	}
+	if got := tick(0, 0); got != 75 { // 3 MB of room over a heap that counts as 4
+		t.Errorf("at the start GOGC is %d", got)
+	}
+	if got := tick(4*mb, 300*mb); got != 300 {
+		t.Errorf("under load GOGC is %d", got)
+	}
+	for range gcQuiet {
+		if got := tick(4*mb, 0); got != 300 {
+			t.Fatalf("a pause brought it down to %d", got)
 		}
+	}
+	if got := tick(4*mb, 0); got != 75 {
+		t.Errorf("in a quiet while GOGC is %d", got)
+	}
+	if got := tick(100*mb, 1000*mb); got != 50 {
+		t.Errorf("with much live memory under load GOGC is %d", got)
+	}
+	if _, changed := p.next(104*mb, allocs+1000*mb); changed {
+		t.Error("a small change stops the program")
 	}
 }
