@@ -254,7 +254,7 @@ func (n *network) onNumeric(l *line) {
 
 // refuse ends the action an error answers, and tells whether there is one.
 func (n *network) refuse(l *line, row numericError) bool {
-	err := bridges.NewError(row.kind, plainText(l.Last()))
+	err := bridges.NewError(row.kindOf(l.Last()), plainText(l.Last()))
 	switch {
 	case l.label.action != nil:
 		return n.refuseAction(l.label.action, err)

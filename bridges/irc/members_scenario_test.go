@@ -373,3 +373,18 @@ func TestTenThousandMembers(t *testing.T) {
 		t.Errorf("one of them: %+v %t", m, ok)
 	}
 }
+
+// ngIRCd has one numeric for a full channel and for one of registered users.
+func TestRefusedForWantOfAnAccount(t *testing.T) {
+	w := open(t, setup{server: irctest.Config{NoCap: true}, hooks: func(s *irctest.Server) {
+		s.Hook("JOIN", func(c *irctest.Client, m irctest.Msg) bool {
+			c.Numeric("471", m.Param(0), "Cannot join channel (+R) -- Registered users only")
+			return true
+		})
+	}})
+	ref := w.nextRef()
+	w.ok(w.net.Join(ref, "#members", bridges.JoinOptions{}))
+	if err := w.failed(ref); err.Kind != bridges.NeedsAccount {
+		t.Errorf("kind %d, text %q", err.Kind, err.Text)
+	}
+}

@@ -1,6 +1,10 @@
 package irc
 
-import "transportd/bridges"
+import (
+	"strings"
+
+	"transportd/bridges"
+)
 
 // action is what a user did that a numeric can answer.
 type action uint16
@@ -37,6 +41,15 @@ type numericError struct {
 	answers action
 	bare    bool
 	meaning string // for docs/irc.md
+}
+
+// kindOf is the kind of one refusal. ngIRCd tells with the numeric of a full
+// channel that it is for registered users (+R).
+func (e numericError) kindOf(words string) bridges.ErrorKind {
+	if e.kind == bridges.RoomFull && strings.Contains(words, "(+R)") {
+		return bridges.NeedsAccount
+	}
+	return e.kind
 }
 
 // numericErrors lists every error a user can cause. Where servers gave one
