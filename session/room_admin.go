@@ -31,8 +31,16 @@ func (r *room) onPresence(st *component.Stanza) {
 		return
 	}
 	r.act(r.l, outcomeFunc(func(ev bridges.Event) {
-		if failed, ok := ev.(*bridges.Failed); ok {
-			r.refuse(st, StanzaError(failed.Err))
+		switch ev := ev.(type) {
+		case *bridges.Failed:
+			r.refuse(st, StanzaError(ev.Err))
+		case *bridges.Renamed: // what the user wants to be called from now on
+			for _, in := range r.roomsOf(r.l) {
+				for _, seat := range in.seats {
+					seat.nick = ev.Member.Nick
+					in.saveSeat(seat)
+				}
+			}
 		}
 	}), func(ref bridges.Ref) error { return renamer.Rename(ref, st.To.Resource) })
 }

@@ -114,3 +114,23 @@ func TestReplyWithNothingInItSaysNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestNickOfTheUsersChoiceIsStored(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		w.from("<presence from='ALICE/a' to='#room%net@GW/Alicia'/>")
+		for _, seat := range w.store.seats {
+			if seat.Nick != "Alicia" {
+				t.Errorf("stored: %+v", seat)
+			}
+		}
+		// One that the network forces upon the user is not.
+		w.say(&bridges.Renamed{Room: "#room", OldID: "alicia", OldNick: "Alicia", Member: bridgetest.Person("Guest1"), Self: true})
+		w.join("b", "Alicia")
+		for _, seat := range w.store.seats {
+			if seat.Nick != "Alicia" {
+				t.Errorf("stored: %+v", seat)
+			}
+		}
+	})
+}

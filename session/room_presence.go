@@ -323,7 +323,7 @@ func (r *room) onRenamed(ev *bridges.Renamed) {
 		r.sendAbsence(st, &old, gone)
 		r.send(r.presence(st.jid, &ev.Member, here))
 		if ev.Self {
-			st.nick, st.as = ev.Member.Nick, ev.Member.Nick
+			st.as = ev.Member.Nick
 		}
 	})
 }
