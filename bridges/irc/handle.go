@@ -75,18 +75,20 @@ func (n *network) handle(m *ircconn.Message) {
 		n.confirmed(m.Confirmed)
 		return
 	}
-	l := line{Message: m}
+	l := &n.line // every handler is done with it when it returns
+	*l = line{Message: m}
+	defer func() { *l = line{} }()
 	if m.Tags != "" {
-		n.readTags(&l)
+		n.readTags(l)
 	}
 	h, known := handlers[m.Command]
 	switch {
 	case known:
 		if len(m.Params) >= h.params {
-			h.handle(n, &l)
+			h.handle(n, l)
 		}
 	case isNumeric(m.Command):
-		n.onNumeric(&l)
+		n.onNumeric(l)
 	default:
 		n.notice(m.Nick(), m.Command+" "+strings.Join(m.Params, " "))
 	}

@@ -297,8 +297,9 @@ func (n *network) person(l *line, r *room) bridges.Member {
 	folded := n.fold(nick)
 	if r != nil {
 		if m := r.roster.find(folded); m != nil {
-			if mask := maskOf(l.Source); mask != "" && m.who.Value().mask == "" {
-				editRecord(m, func(who *record) { who.mask = mask }) // NAMES did not tell
+			if m.who.Value().mask == "" { // NAMES did not tell
+				mask := maskOf(l.Source)
+				editRecord(m, func(who *record) { who.mask = mask })
 			}
 			out := n.member(r, m)
 			out.Role, out.Affiliation = 0, 0

@@ -32,7 +32,10 @@ type network struct {
 	checking bool
 	grace    time.Duration // lateGrace
 
+	spare []bridges.Event // of the goroutine of Run: the next out
+
 	mu      sync.Mutex
+	line    line // being handled
 	out     []bridges.Event
 	wakes   []time.Duration
 	conn    *ircconn.Conn // nil: not connected
@@ -190,8 +193,9 @@ func (n *network) serve(ctx context.Context, conn *ircconn.Conn) error {
 		n.mu.Lock()
 		n.handle(m)
 		giveUp := n.recovery.failure
+		events, wakes := n.collected()
 		n.mu.Unlock()
-		if err := n.flush(ctx); err != nil {
+		if err := n.pass(ctx, events, wakes); err != nil {
 			return bridges.AsError(err)
 		}
 		if giveUp != nil {
@@ -203,24 +207,35 @@ func (n *network) serve(ctx context.Context, conn *ircconn.Conn) error {
 // flush emits what has been collected. Only the goroutine of Run calls it.
 func (n *network) flush(ctx context.Context) error {
 	n.mu.Lock()
-	events, waiting := n.out, len(n.wakes) > 0
-	n.out = nil
+	events, wakes := n.collected()
 	n.mu.Unlock()
-	if waiting {
-		n.startWakes()
+	return n.pass(ctx, events, wakes)
+}
+
+// collected takes what is to be passed on. mu is held.
+func (n *network) collected() ([]bridges.Event, []time.Duration) {
+	events, wakes := n.out, n.wakes
+	n.out, n.spare, n.wakes = n.spare, nil, nil
+	return events, wakes
+}
+
+// maxSpare is how long a list of events is used again: most lines make one
+// event, and an idle link is to keep little.
+const maxSpare = 8
+
+// pass emits events and starts waits, without mu: the session may call back.
+func (n *network) pass(ctx context.Context, events []bridges.Event, wakes []time.Duration) error {
+	for _, after := range wakes {
+		n.startWake(after)
 	}
 	for _, ev := range events {
 		if err := n.sink.Emit(ctx, ev); err != nil {
 			return err
 		}
 	}
-	if events = events[:0]; cap(events) <= 64 {
-		clear(events[:cap(events)])
-		n.mu.Lock()
-		if n.out == nil {
-			n.out = events // used again: most lines make one event
-		}
-		n.mu.Unlock()
+	if cap(events) <= maxSpare {
+		clear(events)
+		n.spare = events[:0]
 	}
 	return nil
 }
@@ -241,29 +256,23 @@ func (n *network) emit(ev bridges.Event) { n.out = append(n.out, ev) }
 // wake has the reading goroutine look at the state after a while. mu is held.
 func (n *network) wake(after time.Duration) { n.wakes = append(n.wakes, after) }
 
-// startWakes starts what wake has asked for. It is the only timer of a link,
+// startWake starts what wake has asked for. It is the only timer of a link,
 // and runs only while something is waited for that no fence bounds: it asks
 // the server for a PONG, which comes in order with everything else.
-func (n *network) startWakes() {
-	n.mu.Lock()
-	wakes := n.wakes
-	n.wakes = nil
-	n.mu.Unlock()
-	for _, after := range wakes {
-		n.sink.Go(func(ctx context.Context) {
-			timer := time.NewTimer(after)
-			defer timer.Stop()
-			select {
-			case <-ctx.Done():
-			case <-timer.C:
-				n.mu.Lock()
-				defer n.mu.Unlock()
-				if n.conn != nil {
-					_ = n.conn.Send("PING", wakeToken)
-				}
+func (n *network) startWake(after time.Duration) {
+	n.sink.Go(func(ctx context.Context) {
+		timer := time.NewTimer(after)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if n.conn != nil {
+				_ = n.conn.Send("PING", wakeToken)
 			}
-		})
-	}
+		}
+	})
 }
 
 const wakeToken = "wake"

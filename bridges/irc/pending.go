@@ -84,10 +84,8 @@ func (n *network) start(p *pending, lines ...ircconn.Line) error {
 
 // hasLabels tells whether answers carry the label of what they answer.
 func (n *network) hasLabels() bool {
-	_, labels := n.conn.Cap("labeled-response")
-	_, echo := n.conn.Cap("echo-message")
-	_, batches := n.conn.Cap("batch")
-	return labels && echo && batches
+	caps := n.conn.Caps()
+	return caps.On("labeled-response") && caps.On("echo-message") && caps.On("batch")
 }
 
 func (n *network) newLabel(l labelled) string {

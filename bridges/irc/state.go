@@ -48,7 +48,8 @@ func (n *network) identity(account string, serial uint32) string {
 	if account != "" {
 		return "account " + account
 	}
-	return n.runID + strconv.FormatUint(uint64(serial), 36)
+	var b [32]byte
+	return string(strconv.AppendUint(append(b[:0], n.runID...), uint64(serial), 36))
 }
 
 // member is somebody's presence in a room. mu is held.
