@@ -64,12 +64,19 @@ func (s *Service) save(ctx context.Context, user component.JID, a *Account, firs
 		if err := s.cfg.Accounts.SetLoggedIn(ctx, user, true); err != nil {
 			return err
 		}
-	}
-	if err := s.cfg.Sessions.Reload(ctx, user, a.Network); err != nil {
-		// It is saved all the same, and the next session begins with it.
-		s.log.Warn("session does not know of an account yet", "user", user.String(), "network", string(a.Network), "err", err)
+		s.tell(ctx, user, a.Network, s.cfg.Sessions.Login)
+	} else {
+		s.tell(ctx, user, a.Network, s.cfg.Sessions.Reload)
 	}
 	return nil
+}
+
+// tell lets the session know what was stored. It is stored all the same when that
+// fails, and the next session begins with it.
+func (s *Service) tell(ctx context.Context, user component.JID, network bridges.NetworkID, how func(context.Context, component.JID, bridges.NetworkID) error) {
+	if err := how(ctx, user, network); err != nil {
+		s.log.Warn("session does not know of an account yet", "user", user.String(), "network", string(network), "err", err)
+	}
 }
 
 // goodbye is what networks and rooms are told of an account that is removed.
@@ -100,6 +107,11 @@ func (s *Service) remove(ctx context.Context, user component.JID, network bridge
 		err = s.cfg.Accounts.Delete(ctx, user, network)
 	}
 	if err != nil {
+		for _, a := range all { // they are still there
+			if network == "" || a.Network == network {
+				s.tell(ctx, user, a.Network, s.cfg.Sessions.Reload)
+			}
+		}
 		return nil, err
 	}
 	s.log.Info("account removed", "user", user.String(), "network", string(network))

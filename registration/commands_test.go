@@ -41,7 +41,7 @@ func TestChatFromNothingToNothing(t *testing.T) {
 		expect(t, "nothing is saved yet", r.stored(), "")
 		expect(t, "“right”", r.say("right"), "You are registered with First Net.")
 		expect(t, "what is stored", r.stored(), "one map[nick:julie password:secret right tls:true]")
-		expect(t, "what the session is told", r.sessions.since(), `reload juliet@example.org "one"`)
+		expect(t, "what the session is told", r.sessions.since(), `login juliet@example.org "one"`)
 		talk(t, r,
 			"show", "First Net: connected to one\nNick: julie\nPassword: stored, not shown\nTLS: yes",
 			"register one", "You are registered with First Net; here you can change the account.\n\n"+keepNick,

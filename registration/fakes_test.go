@@ -97,11 +97,12 @@ func (d *fakeDriver) Open(bridges.Account, bridges.Sink) (bridges.Network, error
 
 // memory is Accounts in memory.
 type memory struct {
-	mu       sync.Mutex
-	accounts map[component.JID][]Account
-	subs     map[component.JID][]Subscription
-	in       map[component.JID]bool
-	fail     error
+	mu         sync.Mutex
+	accounts   map[component.JID][]Account
+	subs       map[component.JID][]Subscription
+	in         map[component.JID]bool
+	fail       error
+	failDelete error
 }
 
 func newMemory() *memory {
@@ -130,6 +131,9 @@ func (m *memory) Put(_ context.Context, user component.JID, a Account) error {
 func (m *memory) Delete(_ context.Context, user component.JID, network bridges.NetworkID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failDelete != nil {
+		return m.failDelete
+	}
 	m.accounts[user] = slices.DeleteFunc(m.accounts[user], func(a Account) bool { return a.Network == network })
 	return nil
 }
@@ -137,6 +141,9 @@ func (m *memory) Delete(_ context.Context, user component.JID, network bridges.N
 func (m *memory) DeleteUser(_ context.Context, user component.JID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failDelete != nil {
+		return m.failDelete
+	}
 	delete(m.accounts, user)
 	delete(m.subs, user)
 	delete(m.in, user)

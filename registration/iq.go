@@ -187,6 +187,9 @@ func (s *Service) register(ctx context.Context, req *component.Stanza) (*compone
 		return nil, err
 	}
 	if query.Remove {
+		if len(query.Fields) > 0 || query.Form != nil { // XEP-0077 section 3.2
+			return nil, component.NewStanzaError(stanza.ErrorTypeModify, "bad-request", "To remove an account, send nothing but that.")
+		}
 		return nil, s.removeByIQ(ctx, req)
 	}
 	if !s.cfg.Allowed(req.From.Bare()) {

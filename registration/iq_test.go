@@ -27,7 +27,7 @@ func TestInBandFromNothingToNothing(t *testing.T) {
 		expect(t, "nothing is saved yet", r.stored(), "")
 		expect(t, "registered", short(r.iq("set", one, `<nick>julie</nick><password>right</password>`)), "result; subscribe from "+gatewayJID)
 		expect(t, "what is stored", r.stored(), "one map[nick:julie password:secret right tls:true]")
-		expect(t, "what the session is told", r.sessions.since(), `reload juliet@example.org "one"`)
+		expect(t, "what the session is told", r.sessions.since(), `login juliet@example.org "one"`)
 
 		expect(t, "the user accepts", short(r.presence("subscribed", gatewayJID)), "")
 		expect(t, "and subscribes", short(r.presence("subscribe", gatewayJID)), "subscribed from "+gatewayJID)
@@ -181,6 +181,7 @@ func TestInBandRefusals(t *testing.T) {
 			"two lines":        {"set", one, `<nick>a&#10;QUIT</nick>`, "error modify not-acceptable: “Nick” takes one line."},
 			"too long":         {"set", one, `<nick>` + strings.Repeat("x", 2000) + `</nick>`, "error modify not-acceptable: “Nick” is too long."},
 			"cancelled":        {"set", one, `<x xmlns='jabber:x:data' type='cancel'/>`, "result"},
+			"remove and more":  {"set", one, `<remove/><nick>julie</nick>`, "error modify bad-request: To remove an account, send nothing but that."},
 			"nothing":          {"set", one, ``, "error modify not-acceptable: “Nick” is needed."},
 		} {
 			expect(t, name, short(r.iq(c.typ, c.to, c.children)), c.want)

@@ -54,6 +54,29 @@ func TestRemovalEndsSubscriptions(t *testing.T) {
 	})
 }
 
+// Who registers is logged in, also with a network they had logged out of; who
+// changes an account stays as they are.
+func TestRegisteringLogsIn(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		r.iq("set", "one@"+gatewayJID, "<nick>julie</nick><password>right</password>")
+		expect(t, "the first time", r.sessions.since(), `login juliet@example.org "one"`)
+		r.iq("set", "one@"+gatewayJID, "<nick>jule</nick>")
+		expect(t, "a change", r.sessions.since(), `reload juliet@example.org "one"`)
+	})
+}
+
+// What could not be removed goes on as it was.
+func TestFailedRemoval(t *testing.T) {
+	scenario(t, Config{}, func(t *testing.T, r *rig) {
+		r.register("one", "two")
+		r.accounts.failDelete = errors.New("disk full")
+		got := short(r.iq("set", gatewayJID, "<remove/>"))
+		expect(t, "the user is told", got, "error wait internal-server-error: Something went wrong.")
+		expect(t, "the links are made again", r.sessions.since(),
+			`remove juliet@example.org ""; reload juliet@example.org "one"; reload juliet@example.org "two"`)
+	})
+}
+
 // A tidied contact list destroys no credentials.
 func TestUnsubscribeLogsOut(t *testing.T) {
 	scenario(t, Config{}, func(t *testing.T, r *rig) {
