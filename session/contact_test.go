@@ -92,6 +92,9 @@ func TestInvitationsBothWays(t *testing.T) {
 		w.called("invite #room carol you too")
 		w.from("<message from='ALICE/a' to='#room%net@GW'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='dave@elsewhere.example'/></x></message>")
 		w.expect(`^<message & from="#room%net@gw.example" to="dave@elsewhere.example" & invite from="alice@home.example" & jabber:x:conference`)
+		w.from("<message id='many' from='ALICE/a' to='#room%net@GW'><x xmlns='http://jabber.org/protocol/muc#user'>" +
+			strings.Repeat("<invite to='dave@elsewhere.example'/>", maxInvites+1) + "</x></message>")
+		w.expect(`type="error" & id="many" & policy-violation`)
 		w.say(&bridges.Invited{Name: "#Party", By: bridgetest.Person("Bob"), Reason: "fun"})
 		w.expect(`from="#party%net@gw.example" to="alice@home.example" & <invite from="bob%net@gw.example" & jabber:x:conference`)
 		w.from("<message id='i' from='ALICE/a' to='#elsewhere%net@GW'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='bob%net@GW'/></x></message>")

@@ -225,11 +225,19 @@ func (s *Session) outgoingInvite(st *component.Stanza, r *room, addr bridges.Add
 		s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
 		return true
 	}
+	if len(x.Invites) > maxInvites {
+		s.refuse(st, component.NewStanzaError("modify", "policy-violation", "These are too many invitations at once."))
+		return true
+	}
 	for _, inv := range x.Invites {
 		r.invite(st, inv.To, inv.Reason)
 	}
 	return true
 }
+
+// maxInvites bounds the invitations of one stanza: the gateway passes them on to
+// anybody on XMPP, and is no mailing list.
+const maxInvites = 10
 
 // invite invites a person of the network, or passes the invitation on to
 // somebody on XMPP.
