@@ -161,7 +161,12 @@ serves the watchdog if the unit has one.`,
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), c, newLogging(cmd.ErrOrStderr(), c.Log).log)
+			log := newLogging(cmd.ErrOrStderr(), c.Log).log
+			if err := run(cmd.Context(), c, log); err != nil {
+				log.Error("transportd failed", "err", err)
+				return errLogged
+			}
+			return nil
 		},
 	}
 	f.settingFlags(cmd)

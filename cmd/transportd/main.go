@@ -42,6 +42,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, errLogged):
+		return exitFailure
 	case errors.As(err, &problems):
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitConfig
@@ -52,6 +54,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	_, _ = fmt.Fprintf(stderr, "transportd: %s\n", err)
 	return exitFailure
 }
+
+// errLogged is a failure that is in the log already.
+var errLogged = errors.New("the reason is in the log")
 
 // usageError is a command line that cannot be understood.
 type usageError struct{ err error }

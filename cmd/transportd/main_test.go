@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -310,6 +311,22 @@ func TestRunWithoutItsFolder(t *testing.T) {
 	code, _, stderr := cli(t, "run", "-c", file, "--set", "store.path=/none/there/x.db", "--set", "ops.listen=127.0.0.1:0")
 	if code != exitFailure || !strings.Contains(stderr, "there is no folder /none/there") {
 		t.Errorf("%d %q", code, stderr)
+	}
+}
+
+// The reason of the end is in the log, in the log's form.
+func TestRunLogsWhyItFailed(t *testing.T) {
+	file := initialised(t)
+	code, _, stderr := cli(t, "run", "-c", file, "--set", "store.path=/none/there/x.db", "--log-format", "json")
+	last := ""
+	for line := range strings.Lines(stderr) {
+		last = line
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+	if code != exitFailure || !strings.Contains(last, `"level":"ERROR"`) || !strings.Contains(last, "there is no folder /none/there") {
+		t.Errorf("%d %s", code, last)
 	}
 }
 
