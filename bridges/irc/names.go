@@ -207,9 +207,13 @@ func (d *Driver) exampleNetwork() string {
 }
 
 // splitHostPort divides "host:port" and "[v6]:port" and lower-cases the host.
-// A trailing dot goes: it is the same host.
+// A trailing dot goes: it is the same host. An IPv6 address may stand without
+// brackets where no port follows; it gets them.
 func splitHostPort(s string) (host string, port int, ok bool) {
 	host = strings.ToLower(strings.TrimSpace(s))
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() && addr.Zone() == "" {
+		return "[" + addr.String() + "]", 0, true
+	}
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		p, err := strconv.ParseUint(host[i+1:], 10, 16)
 		if err != nil || p == 0 || host[i+1] == '0' {

@@ -77,6 +77,7 @@ func TestParse(t *testing.T) {
 		{anyone, "#x%irc.example.net:", bridges.Address{}, bridges.NotFound},
 		{anyone, "#x%[2001:DB8::1]", roomAddr("[2001:db8::1]", "#x"), 0},
 		{anyone, "#x%[2001:db8::1]:7000", roomAddr("[2001:db8::1]:7000", "#x"), 0},
+		{anyone, "#x%2001:db8::1", roomAddr("[2001:db8::1]", "#x"), 0},
 		{anyone, "#x%[::1", bridges.Address{}, bridges.NotFound},
 		{anyone, "#x%[fe80::1%eth0]", bridges.Address{}, bridges.NotFound},
 		{anyone, "#x%-bad.example", bridges.Address{}, bridges.NotFound},
@@ -196,6 +197,10 @@ func TestConfig(t *testing.T) {
 				t.Errorf("%s: %v does not say %q", name, err, word)
 			}
 		}
+	}
+	v6 := Config{Networks: []NetworkConfig{{Name: "six", Hosts: []string{"2001:db8::1", "[2001:db8::2]"}}}}
+	if r, err := testDriver(t, v6).route("six"); err != nil || r.endpoints(nil)[0].Host != "2001:db8::1" || r.endpoints(nil)[1].Host != "2001:db8::2" {
+		t.Errorf("hosts that are IPv6 addresses: %+v, %v", r.endpoints(nil), err)
 	}
 	d := testDriver(t, Config{
 		Link: LinkConfig{Plain: &yes, Burst: 5},
