@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -191,6 +194,10 @@ Exit codes: 0 nothing is wrong, 78 something is.`,
 			}
 			for _, w := range c.Warnings() {
 				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: %s\n", f.file, w)
+			}
+			folder := filepath.Dir(c.Store.Path)
+			if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: store.path: there is no folder %s yet; systemd makes it for the unit, otherwise run needs it\n", f.file, folder)
 			}
 			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: nothing is wrong\n", f.file)
 			return nil

@@ -259,16 +259,17 @@ func TestCheck(t *testing.T) {
 	}
 	for _, want := range []string{
 		file + ": gateways[irc].srever: unknown key, did you mean server?", `log.level: "loud"`, `log.format: "xml"`,
-		"gateways[irc].irc.opne: unknown key, did you mean open?",
+		"gateways[irc].irc.opne: unknown key, did you mean open?", `"0" is not a port`,
 	} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("%q is not in\n%s", want, stderr)
 		}
 	}
-	// The driver's own checks come once its keys are right.
-	edit(t, file, `opne = false`, `open = false`)
-	if code, _, stderr := cli(t, "check", "-c", file); code != exitConfig || !strings.Contains(stderr, "gateways[irc].irc") || !strings.Contains(stderr, "port") {
-		t.Errorf("%d %s", code, stderr)
+	// A folder the service manager may still make is no mistake, but worth a word.
+	file = initialised(t)
+	code, out, stderr = cli(t, "check", "-c", file, "--set", "store.path=/none/there/x.db")
+	if code != exitOK || !strings.Contains(stderr, "note: store.path: there is no folder /none/there yet") || !strings.Contains(out, "nothing is wrong") {
+		t.Errorf("%d %q %q", code, out, stderr)
 	}
 }
 
