@@ -118,9 +118,13 @@ var queryNumerics = map[string]struct {
 }
 
 // onQueryReply collects an answer, or shows a line nobody has asked for but by
-// hand.
+// hand. The end of a list that was refused before is neither.
 func (n *network) onQueryReply(l *line) {
-	if !n.queryReply(l) {
+	switch {
+	case n.queryReply(l):
+	case queryNumerics[l.Command].ends:
+		n.ignoreUnlessRaw(l)
+	default:
 		n.showNumeric(l)
 	}
 }

@@ -24,6 +24,12 @@ func TestWhois(t *testing.T) {
 	if _, err := w.net.Profile(context.Background(), "nobody"); err == nil || bridges.AsError(err).Kind != bridges.NotFound {
 		t.Errorf("nobody: %v", err)
 	}
+	w.fence()
+	for _, ev := range w.rec.since(0) { // the end of the list follows the refusal
+		if told, ok := ev.(*bridges.ServerNotice); ok && strings.Contains(told.Text, "nobody") {
+			t.Errorf("told: %s", told.Text)
+		}
+	}
 }
 
 func TestProfileOfAllNumerics(t *testing.T) {
