@@ -51,6 +51,7 @@ func TestChatDialogue(t *testing.T) {
 			{"3", "“Drink” takes one of the choices.\n\n" + drink},
 			{"-", "“Drink” is needed.\n\n" + drink},
 			{"1.", pin},
+			{"Help", "This is a question of “order”. Send “cancel” to give it up.\n\n" + pin},
 			{"se cret", milk},
 			{"perhaps", "“Milk” takes yes or no.\n\n" + milk},
 			{"No", size},

@@ -111,6 +111,8 @@ func (c *Commands) hear(kind AddressKind, m *Stanza, body string) string {
 		return "Cancelled."
 	case t.running != nil:
 		return "Still working on it. Send “cancel” to give it up."
+	case strings.EqualFold(body, wordHelp) || body == "?": // no answer: asked for by who lost the thread
+		return "This is a question of “" + t.cmd.Verb + "”. Send “cancel” to give it up.\n\n" + t.question()
 	case m.Child("urn:xmpp:message-correct:0", "replace") != nil:
 		return "A question that was answered cannot be answered anew. Send “cancel” to begin again.\n\n" + t.question()
 	}
