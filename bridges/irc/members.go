@@ -37,7 +37,8 @@ type roster struct {
 // add appends a member. A second one of the same nick is merged into the first.
 func (r *roster) add(m member) {
 	if len(r.list) == cap(r.list) { // grow gently: most rosters never grow again
-		r.list = append(make([]member, 0, len(r.list)+len(r.list)/8+8), r.list...)
+		// Grow uses all of the memory block that the runtime gives.
+		r.list = append(slices.Grow([]member(nil), len(r.list)+len(r.list)/16+4), r.list...)
 	}
 	if r.sorted == len(r.list) && r.sorted > 0 { // one newcomer into an ordered list
 		at, found := r.search(m.folded())

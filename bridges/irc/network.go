@@ -138,33 +138,9 @@ func (n *network) dial(ctx context.Context, start bridges.Start) (*ircconn.Conn,
 
 // live serves a connection to its end, politely where ctx asks for it.
 func (n *network) live(ctx context.Context, conn *ircconn.Conn) error {
-	// Events of the last moments are still handed over while the server is
-	// left politely: what it confirms then has been said.
-	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	served, left := make(chan struct{}), make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(left)
-		patience, done := context.WithTimeout(lasting, quitPatience)
-		defer done()
-		conn.Quit(patience, n.set.quit)
-		conn.Close()
-		select {
-		case <-served:
-		case <-patience.Done():
-			cancel() // nobody takes the events any more
-		}
-	})
+	f := n.farewell(ctx, conn)
 	n.attach(conn)
-	err := n.serve(lasting, conn)
-	n.detach(lasting)
-	close(served)
-	if !stop() {
-		conn.Close()
-		<-left
-		return nil
-	}
-	return err
+	return f.end(n.serve(f.lasting, conn))
 }
 
 // attach begins to serve a connection that the server has welcomed.
@@ -183,25 +159,38 @@ func (n *network) attach(conn *ircconn.Conn) {
 
 const welcomeToken = "welcome"
 
-// serve reads until the connection ends.
+// serve reads until the connection ends. An idle link waits in it, and Go gives
+// a stack back by halves, and only while less than a quarter is in use: what
+// handling a line needs is in take.
 func (n *network) serve(ctx context.Context, conn *ircconn.Conn) error {
 	for {
 		m, err := conn.Read(ctx)
 		if err != nil {
 			return n.readError(err)
 		}
-		n.mu.Lock()
-		n.handle(m)
-		giveUp := n.recovery.failure
-		events, wakes := n.collected()
-		n.mu.Unlock()
-		if err := n.pass(ctx, events, wakes); err != nil {
-			return bridges.AsError(err)
-		}
-		if giveUp != nil {
-			return giveUp
+		if err := n.take(ctx, m); err != nil {
+			return err
 		}
 	}
+}
+
+// take handles one message and passes on what it makes known. The error ends
+// the connection.
+//
+//go:noinline
+func (n *network) take(ctx context.Context, m *ircconn.Message) error {
+	n.mu.Lock()
+	n.handle(m)
+	giveUp := n.recovery.failure
+	events, wakes := n.collected()
+	n.mu.Unlock()
+	if err := n.pass(ctx, events, wakes); err != nil {
+		return bridges.AsError(err)
+	}
+	if giveUp != nil {
+		return giveUp
+	}
+	return nil
 }
 
 // flush emits what has been collected. Only the goroutine of Run calls it.
