@@ -98,6 +98,7 @@ func (m *Manager) Remove(ctx context.Context, user component.JID, network bridge
 			return network == "" || a.Network == string(network)
 		})
 		s.registered = len(s.accounts) > 0
+		s.resting = slices.DeleteFunc(s.resting, func(n bridges.NetworkID) bool { return network == "" || n == network })
 	})
 	if err != nil {
 		return err
@@ -169,7 +170,7 @@ func (m *Manager) Probed(user, address component.JID) {
 
 // showAddress sends the presence of the gateway or of a network.
 func (s *Session) showAddress(address, to component.JID) {
-	if address.Local == "" && s.m.info.FixedNetwork == "" {
+	if address.Local == "" {
 		s.send(s.gatewayState(to))
 		return
 	}
@@ -232,7 +233,7 @@ func (s *Session) disconnect(network bridges.NetworkID, reason string) []<-chan 
 		if l.running != nil {
 			ending = append(ending, l.running)
 		}
-		l.drop()
+		l.drop(reason)
 	}
 	return ending
 }

@@ -18,6 +18,12 @@ var roomFeatures = []string{
 // roomInfo answers what a room or an occupant is.
 func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) {
 	if st.To.Resource != "" {
+		if r != nil && r.inside() && r.seat(st.From.Resource) != nil && !r.isOwnNick(st.To.Resource) {
+			if _, ok := r.whoIs(st.To.Resource); !ok {
+				s.refuse(st, StanzaError(bridges.NewError(bridges.NotFound, "There is nobody of that name in the room.")))
+				return
+			}
+		}
 		s.send(s.personInfo(true, st.To.Resource).Reply(st))
 		return
 	}
@@ -67,6 +73,6 @@ func (s *Session) personInfo(client bool, name string) component.DiscoInfo {
 	}
 	return component.DiscoInfo{
 		Identities: []component.Identity{id},
-		Features:   []string{xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSPing, xep.NSVersion, xep.NSVCard, xep.NSReceipts},
+		Features:   []string{xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSPing, xep.NSVersion, xep.NSTime, xep.NSVCard, xep.NSReceipts},
 	}
 }

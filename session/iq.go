@@ -91,6 +91,10 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
 		return
 	}
+	if r.isOwnNick(st.To.Resource) { // the network would ask the gateway itself
+		s.refuse(st, component.NewStanzaError("cancel", "service-unavailable", ""))
+		return
+	}
 	m, ok := r.whoIs(st.To.Resource)
 	if !ok {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.NotFound, "There is nobody of that name in the room.")))

@@ -91,13 +91,13 @@ func (l *link) afterEnd(err *bridges.Error, wasOnline bool) {
 		}
 		l.announce()
 		if !l.registered {
-			l.drop()
+			l.drop("Disconnected.")
 		}
 		return
 	}
 	if !l.needed() {
 		l.announce()
-		l.drop()
+		l.drop("Disconnected.")
 		return
 	}
 	if l.downAt.IsZero() && len(rooms) > 0 {
@@ -174,18 +174,18 @@ func (l *link) reconsider() {
 			l.reconsider()
 			return
 		}
-		l.drop()
+		l.drop("Disconnected.")
 	})
 }
 
 // drop ends a link politely and forgets it.
-func (l *link) drop() {
+func (l *link) drop(why string) {
 	if l.dead {
 		return
 	}
 	l.kill()
 	l.s.links = slices.DeleteFunc(l.s.links, func(o *link) bool { return o == l })
 	l.abandon("The connection was closed.")
-	l.kind, l.text = bridges.Disconnected, "disconnected."
+	l.kind, l.text = bridges.Disconnected, why
 	l.announce()
 }

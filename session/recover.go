@@ -228,7 +228,9 @@ func (s *Session) restore(seats []Seat) {
 		}
 		s.restoreSeat(client, roomJID, stored)
 	}
-	s.announceAll()
+	if s.subscribed(s.m.domain) {
+		s.send(component.NewPresence(s.m.domain, s.user, "probe", ""))
+	}
 }
 
 func (s *Session) restoreSeat(client, roomJID component.JID, stored Seat) {
@@ -255,18 +257,6 @@ func (s *Session) restoreSeat(client, roomJID component.JID, stored Seat) {
 	st := &seat{jid: client, nick: stored.Nick, unsure: true, restored: true}
 	r.seats = append(r.seats, st)
 	r.verify(st)
-}
-
-// announceAll tells those who watch how everything stands.
-func (s *Session) announceAll() {
-	if s.subscribed(s.m.domain) {
-		s.send(component.NewPresence(s.m.domain, s.user, "probe", ""))
-		s.send(s.gatewayState(s.user))
-	}
-	for _, l := range s.links {
-		l.told = ""
-		l.announce()
-	}
 }
 
 // shutdown leaves everything politely because the process ends: rooms get 332,

@@ -27,19 +27,20 @@ type Session struct {
 	lastRef            bridges.Ref
 	joins, connections limiter
 
-	up         bool // the XMPP stream, as far as this session has been told
-	kept       []keptMessage
-	keptCut    int
-	owed       []func() *component.Out // errors and goodbyes that wait for the stream
-	accounts   []StoredAccount
-	registered bool                // has at least one account
-	loggedOut  bool                // by the user's own wish
-	resting    []bridges.NetworkID // logged out of these alone
-	watched    []string            // addresses of the gateway whose presence the user gets
-	leaving    bool                // shutting down or being removed
-	crashes    int
-	crashed    time.Time // the last time
-	queries    int       // under way on workers
+	up          bool // the XMPP stream, as far as this session has been told
+	kept        []keptMessage
+	keptCut     int
+	owed        []func() *component.Out // errors and goodbyes that wait for the stream
+	accounts    []StoredAccount
+	registered  bool                // has at least one account
+	loggedOut   bool                // by the user's own wish
+	resting     []bridges.NetworkID // logged out of these alone
+	toldGateway string              // what the gateway's presence said last
+	watched     []string            // addresses of the gateway whose presence the user gets
+	leaving     bool                // shutting down or being removed
+	crashes     int
+	crashed     time.Time // the last time
+	queries     int       // under way on workers
 }
 
 // client is a resource of the user that has shown itself to the gateway.
