@@ -215,7 +215,7 @@ func (c LinkConfig) resolve() (link, error) {
 		p, err := parsePort(s)
 		errs = append(errs, keyed("ports", err))
 		if err == nil && !p.tls && !l.plain {
-			errs = append(errs, keyed("ports", fmt.Errorf("%q is a port without TLS: set plain: true to allow that, or write +%d", s, p.number)))
+			errs = append(errs, keyed("ports", fmt.Errorf("%q is a port without TLS: set plain = true to allow that, or write +%d", s, p.number)))
 		}
 		l.ports = append(l.ports, p)
 	}

@@ -55,7 +55,7 @@ func New(cfg Config) (*Driver, error) {
 		errs = append(errs, keyed("fixed_network", fmt.Errorf("%q is none of the networks listed", cfg.FixedNetwork)))
 	}
 	if len(cfg.Networks) == 0 && !cfg.Open {
-		errs = append(errs, keyed("networks", errors.New("list at least one network, or set open: true")))
+		errs = append(errs, keyed("networks", errors.New("list at least one network, or set open = true")))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

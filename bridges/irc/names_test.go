@@ -183,7 +183,7 @@ func TestConfig(t *testing.T) {
 		"name twice":  {Config{Networks: []NetworkConfig{{Name: "a"}, {Name: "A"}}}, []string{"networks[1]", "name"}},
 		"host twice":  {Config{Networks: []NetworkConfig{{Name: "a", Hosts: []string{"x"}}, {Name: "b", Hosts: []string{"X"}}}}, []string{"hosts", "belongs to a"}},
 		"host:port":   {Config{Networks: []NetworkConfig{{Name: "a", Hosts: []string{"x:6697"}}}}, []string{"ports go into ports"}},
-		"all at once": {Config{Open: true, Link: LinkConfig{Ports: []string{"6667", "x"}, Pins: []string{"ab"}, Encoding: "klingon", Regain: "please", MaxLines: -1, CAFile: "/nonexistent"}}, []string{"ports", "pins", "encoding", "regain", "max_lines", "ca_file", "plain: true"}},
+		"all at once": {Config{Open: true, Link: LinkConfig{Ports: []string{"6667", "x"}, Pins: []string{"ab"}, Encoding: "klingon", Regain: "please", MaxLines: -1, CAFile: "/nonexistent"}}, []string{"ports", "pins", "encoding", "regain", "max_lines", "ca_file", "plain = true"}},
 		"encoding":    {Config{Open: true, Link: LinkConfig{Encoding: "utf-16le"}}, []string{"encoding"}},
 		"range":       {Config{Open: true, Link: LinkConfig{UserPorts: []string{"7000-6000"}}}, []string{"user_ports"}},
 	} {
