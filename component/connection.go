@@ -35,7 +35,6 @@ func (s *Stream) connection(ctx context.Context) error {
 // established is the life of a connection behind the handshake.
 func (s *Stream) established(ctx context.Context, conn net.Conn, live *liveConn, f *framer, p *parser) error {
 	s.stats.connects.Add(1)
-	s.cfg.Log.Info("XMPP stream up", "domain", s.domain.Domain, "server", s.cfg.Address)
 	pingID := s.NewID()
 	live.ping = func() { s.TrySend(ping(s.domain, pingID)) }
 	s.writer.setUp()
@@ -48,6 +47,7 @@ func (s *Stream) established(ctx context.Context, conn net.Conn, live *liveConn,
 		}
 	})
 	s.setState(StreamState{Up: true, Text: "The stream is up."})
+	s.cfg.Log.Info("XMPP stream up", "domain", s.domain.Domain, "server", s.cfg.Address)
 	// From here ctx ends the stream politely.
 	stop := context.AfterFunc(ctx, func() {
 		live.closeBy(time.Now().Add(s.cfg.CloseTimeout))
