@@ -15,7 +15,7 @@ import (
 // it keeps half of the memory for nothing. So the headroom follows what is
 // allocated: two seconds' worth, within bounds.
 const (
-	quietRoom = 3 << 20  // bytes, at least
+	quietRoom = 2 << 20  // bytes, at least
 	busyRoom  = 12 << 20 // bytes, at most while the heap is small …
 	busyPart  = 2        // … and one in so many live bytes beyond
 	smallest  = 4 << 20  // live bytes below which nothing changes, as before the first collection
