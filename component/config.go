@@ -33,7 +33,7 @@ type StreamConfig struct {
 	// stays down for another reason than before, in order. It must not block.
 	OnState func(StreamState)
 
-	// QueueBytes bounds what waits to be written: 4 MiB, at least 1 MiB. Send
+	// QueueBytes bounds what waits to be written: 2 MiB, at least 1 MiB. Send
 	// blocks when it would be exceeded.
 	QueueBytes int
 	// ReservedBytes is the part of QueueBytes that only TrySend and Request may
@@ -86,7 +86,7 @@ func (c StreamConfig) withDefaults() StreamConfig {
 		}
 	}
 	if c.QueueBytes == 0 {
-		c.QueueBytes = 4 << 20
+		c.QueueBytes = 2 << 20
 	}
 	c.QueueBytes = max(c.QueueBytes, minQueue)
 	if c.ReservedBytes <= 0 {

@@ -15,7 +15,8 @@ import (
 // it keeps half of the memory for nothing. So the headroom follows what is
 // allocated: two seconds' worth, within bounds.
 const (
-	quietRoom = 2 << 20  // bytes, at least
+	quietRoom = 1 << 20  // bytes, at least …
+	quietPart = 16       // … and one in so many live bytes, or the first second of a burst only collects
 	busyRoom  = 12 << 20 // bytes, at most while the heap is small …
 	busyPart  = 2        // … and one in so many live bytes beyond
 	smallest  = 4 << 20  // live bytes below which nothing changes, as before the first collection
@@ -63,7 +64,8 @@ type pacer struct {
 // program for some microseconds, so small changes are left alone.
 func (p *pacer) next(live, allocs uint64) (percent int, changed bool) {
 	live = max(live, smallest)
-	want := min(max(2*(allocs-p.allocs), quietRoom), max(busyRoom, live/busyPart))
+	want := max(2*(allocs-p.allocs), quietRoom, live/quietPart)
+	want = min(want, max(busyRoom, live/busyPart))
 	p.allocs = allocs
 	switch {
 	case want >= p.room:

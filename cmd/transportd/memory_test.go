@@ -11,7 +11,7 @@ func TestCollectorHeadroom(t *testing.T) {
 		percent, _ := p.next(live, allocs)
 		return percent
 	}
-	if got := tick(0, 0); got != 50 { // 2 MB of room over a heap that counts as 4
+	if got := tick(0, 0); got != 25 { // 1 MB of room over a heap that counts as 4
 		t.Errorf("at the start GOGC is %d", got)
 	}
 	if got := tick(4*mb, 300*mb); got != 300 {
@@ -22,7 +22,7 @@ func TestCollectorHeadroom(t *testing.T) {
 			t.Fatalf("a pause brought it down to %d", got)
 		}
 	}
-	if got := tick(4*mb, 0); got != 50 {
+	if got := tick(4*mb, 0); got != 25 {
 		t.Errorf("in a quiet while GOGC is %d", got)
 	}
 	if got := tick(100*mb, 1000*mb); got != 50 {
