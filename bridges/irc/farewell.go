@@ -22,7 +22,9 @@ type farewell struct {
 func (n *network) farewell(ctx context.Context, conn *ircconn.Conn) *farewell {
 	f := &farewell{n: n, conn: conn, served: make(chan struct{}), left: make(chan struct{})}
 	f.lasting, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	f.stop = context.AfterFunc(ctx, f.leave)
+	f.stop = context.AfterFunc(ctx, func() {
+		n.sink.Go(func(context.Context) { f.leave() }) // where a panic costs one link
+	})
 	return f
 }
 
