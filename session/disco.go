@@ -36,8 +36,12 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 		name = r.name
 	}
 	info := component.DiscoInfo{
-		Identities: []component.Identity{{Category: "conference", Type: s.m.info.RoomType, Name: name}},
+		Identities: []component.Identity{{Category: "conference", Type: "text", Name: name}},
 		Features:   append([]string(nil), roomFeatures...),
+	}
+	// Clients know by this what such a network cannot do.
+	if kind := s.m.info.RoomType; kind != "text" {
+		info.Identities = append(info.Identities, component.Identity{Category: "conference", Type: kind, Name: name})
 	}
 	if r != nil && r.password != "" {
 		info.AddFeature(xep.FeaturePasswordProtected)
