@@ -51,6 +51,7 @@ func (s *Session) console(st *component.Stanza, addr bridges.Address) {
 		raws := lines(body)
 		q := &consoleRequest{l: l, st: st, waiting: len(raws)}
 		for _, raw := range raws {
+			raw = strings.TrimPrefix(raw, "/") // as people type commands
 			s.act(l, q, func(ref bridges.Ref) error { return con.Raw(ref, raw) })
 		}
 	})

@@ -76,7 +76,7 @@ func TestPrivateMessageOfAContactWhoChangesNick(t *testing.T) {
 
 func TestConsole(t *testing.T) {
 	scenario(t, func(w *world) {
-		w.from("<message type='chat' id='c' from='ALICE/a' to='net@GW'><body>MOTD\nWHOIS bob</body></message>")
+		w.from("<message type='chat' id='c' from='ALICE/a' to='net@GW'><body>MOTD\n/WHOIS bob</body></message>")
 		w.called("raw MOTD")
 		w.called("raw WHOIS bob")
 		w.expect(`from="net@gw.example" & type="chat" & answer to MOTD`, `answer to WHOIS bob`)

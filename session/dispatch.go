@@ -18,7 +18,7 @@ func (s *Session) onStanza(st *component.Stanza) {
 		s.toRoom(st, r, bridges.Address{})
 		return
 	}
-	if st.To.Local == "" && s.m.info.FixedNetwork == "" {
+	if st.To.Local == "" && (s.m.info.FixedNetwork == "" || st.Kind == component.KindPresence) {
 		s.toGateway(st)
 		return
 	}

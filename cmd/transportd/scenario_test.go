@@ -30,13 +30,14 @@ const (
 	room    = "#verona%net@irc.example.org"
 )
 
-// newWorld starts everything.
-func newWorld(t *testing.T, irc irctest.Config) *world {
+// newWorld starts everything, with changes to the config in pairs of old and new.
+func newWorld(t *testing.T, irc irctest.Config, changes ...string) *world {
 	t.Helper()
 	w := &world{t: t, irc: irctest.Start(t, irc)}
 	w.xmpp, w.file = withServer(t)
 	edit(t, w.file, `name = "libera"`, `name = "net"`,
 		`hosts = ["irc.libera.chat"]`, fmt.Sprintf("hosts = [%q]\nports = [\"%d\"]\nplain = true\nallow_private = true", w.irc.Host(), w.irc.Port()))
+	edit(t, w.file, changes...)
 	w.begin()
 	return w
 }
@@ -99,6 +100,21 @@ func TestScenarioConversation(t *testing.T) {
 	if code := w.program.exit(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// With one network the gateway's address is the network's too: rooms leave its
+// name out, and a line with a slash goes to its console.
+func TestScenarioFixedNetwork(t *testing.T) {
+	w := newWorld(t, irctest.Config{}, `# fixed_network = ""`, `fixed_network = "net"`)
+	romeo := w.irc.Puppet("romeo")
+	romeo.Do("JOIN #verona")
+	w.stream.Send(`<presence from='%s' to='#verona@irc.example.org/juliet'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, balcony)
+	w.stream.Until(fmt.Sprintf("presence[@from='#verona@irc.example.org/juliet'][@to='%s']/x/status[@code='110']", balcony))
+	w.stream.Send(`<message type='chat' from='%s' to='irc.example.org'><body>/privmsg romeo :by the console</body></message>`, balcony)
+	romeo.ExpectSeen(t, `(?i):juliet!.* PRIVMSG romeo :by the console`)
+	w.stream.Send(`<message type='chat' from='%s' to='irc.example.org'><body>help</body></message>`, balcony)
+	w.stream.Until(fmt.Sprintf("message[@type='chat'][@from='irc.example.org'][@to='%s']/body", balcony))
+	w.end()
 }
 
 // register registers juliet by the plain fields of XEP-0077.

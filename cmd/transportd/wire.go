@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"gosrc.io/xmpp/stanza"
 
 	"transportd/bridges"
@@ -40,6 +42,9 @@ func (g *gateway) wire(db *store.DB) {
 
 	component.HandleCommands(services, g.commands, serviceKinds...)
 	component.HandleChat(services, g.commands, component.AddressHost)
+	if info.FixedNetwork != "" {
+		g.handleConsole(services.Router)
+	}
 	component.HandlePing(services, component.AddressHost)
 	component.HandleTime(services, serviceKinds...)
 	component.HandleVersion(services, component.SoftwareVersion{Name: "transportd", Version: version}, serviceKinds...)
@@ -62,6 +67,20 @@ func (g *gateway) wire(db *store.DB) {
 		}
 		g.router.Handle(kind, component.KindMessage, "", "", "", g.sessions.Deliver)
 		g.router.Handle(kind, component.KindIQ, "", "", "", g.sessions.Deliver)
+	}
+}
+
+// handleConsole gives the gateway's address the console of its one network: what
+// begins with a slash goes there, the rest is for the gateway.
+func (g *gateway) handleConsole(r *component.Router) {
+	for _, typ := range []string{"normal", "chat"} {
+		r.Handle(component.AddressHost, component.KindMessage, typ, "", "", func(m *component.Stanza) {
+			if body, _ := m.Body(); strings.HasPrefix(strings.TrimSpace(body), "/") {
+				g.sessions.Deliver(m)
+				return
+			}
+			g.commands.HandleMessage(component.AddressHost, m)
+		})
 	}
 }
 
