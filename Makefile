@@ -17,7 +17,7 @@ build: ## build bin/transportd
 	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/transportd ./cmd/transportd
 
 test: deps-test lint ## install what the tests need, then check and test everything
-	$(GO) test -race -timeout 30m ./...
+	$(GO) test -race -count=1 -timeout 30m ./...
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); \
