@@ -25,7 +25,7 @@ func TestDisco(t *testing.T) {
 					"jabber:iq:gateway", "http://jabber.org/protocol/commands", "jabber:iq:version", "urn:xmpp:ping", "urn:xmpp:time",
 					"vcard-temp", `jid\20escaping`},
 				[]string{"urn:xmpp:http:upload:0"}},
-			{room, "conference", "irc",
+			{room, "conference", "text", // and irc behind it
 				[]string{"http://jabber.org/protocol/muc", "urn:xmpp:sid:0", "http://jabber.org/protocol/muc#self-ping-optimization"},
 				nil},
 		} {
