@@ -44,7 +44,7 @@ type LinkConfig struct {
 	UserPorts       []string      `mapstructure:"user_ports"`       // ports and ranges a user may name: "6697", "6660-6669"; none
 	Verify          *bool         `mapstructure:"verify"`           // the server's certificate is checked; true
 	CAFile          string        `mapstructure:"ca_file"`          // trusted beside nothing else; system roots
-	Pins            []string      `mapstructure:"pins"`             // SHA-256 of certificates, hex; trusted whatever signed them
+	Pins            []string      `mapstructure:"pins"`             // SHA-256 of certificates or public keys, hex; trusted whatever signed them
 	AllowPrivate    *bool         `mapstructure:"allow_private"`    // private and loopback addresses are allowed; false
 	SourceAddress   string        `mapstructure:"source_address"`   // local address to connect from
 	Encoding        string        `mapstructure:"encoding"`         // how text that is not UTF-8 is read; windows-1252
