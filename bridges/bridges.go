@@ -212,14 +212,15 @@ type Caps struct {
 }
 
 // Sink takes what a network reports. Its methods are safe for concurrent use
-// while Run runs, and must not be called while holding a lock that a Network
-// method takes: the session may call back from inside Emit.
+// while Run runs. Emit must not be called while holding a lock that a Network
+// method takes: the session may call back from inside it.
 type Sink interface {
 	// Emit hands over one event, in network order. It blocks while the session
 	// is busy, and returns an error only when ctx is done or the session ended.
 	Emit(ctx context.Context, ev Event) error
 	// Go runs f in a goroutine that Run's caller recovers, counts and awaits:
-	// the only way a driver starts one. ctx ends with Run's.
+	// the only way a driver starts one. ctx ends with Run's. A driver may hold its
+	// own lock while it calls: Go must not call back into the Network.
 	Go(f func(ctx context.Context))
 }
 
