@@ -113,7 +113,6 @@ var only = map[string]string{
 	"github.com/xdg-go/...":      "component bridges/irc/...",
 	"gosrc.io/xmpp":              "", // its Component and Client are for tests
 	"gosrc.io/xmpp/stanza":       "component session registration cmd/transportd",
-	"transportd/internal/deps":   "",
 	"transportd/internal/...":    "cmd/transportd store config",
 	"transportd/bridges/irc/...": "cmd/transportd bridges/irc/...",
 }
