@@ -31,6 +31,7 @@ type Archive struct {
 	mu      sync.Mutex // before a hall's
 	halls   map[Room]*hall
 	members map[memberKey]*Member
+	ahead   map[Room]int64 // where the last line of an empty hall was later than our clock
 
 	lines, refused atomic.Int64
 }
@@ -40,7 +41,7 @@ type Archive struct {
 // journal and is tried again. Errors are those of the journal: its file, or
 // ErrForeignJournal.
 func Open(o Options) (*Archive, error) {
-	a := &Archive{backend: o.Backend, log: o.Log, halls: map[Room]*hall{}, members: map[memberKey]*Member{}}
+	a := &Archive{backend: o.Backend, log: o.Log, halls: map[Room]*hall{}, members: map[memberKey]*Member{}, ahead: map[Room]int64{}}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 )
@@ -52,7 +53,7 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	defer a.mu.Unlock()
 	h := a.halls[room]
 	if h == nil {
-		h = &hall{a: a, name: room}
+		h = &hall{a: a, name: room, last: a.ahead[room]}
 		a.halls[room] = h
 	}
 	a.members[key] = m
@@ -65,6 +66,16 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	h.present++
 	a.Apply(&Enter{Room: room, User: user, JID: jid, At: m.since})
 	return m
+}
+
+// keepAhead remembers the last line of a room that is empty now, while it is later
+// than our clock: whoever comes next must not be put before it.
+func (a *Archive) keepAhead(room Room, last int64) {
+	now := time.Now().UnixMicro()
+	maps.DeleteFunc(a.ahead, func(_ Room, at int64) bool { return at < now })
+	if last >= now {
+		a.ahead[room] = last
+	}
 }
 
 // Leave notes that the user is no longer in the room, or wants it recorded no
@@ -92,6 +103,7 @@ func (m *Member) Leave() {
 			h.conclude(&h.recent[i])
 		}
 		delete(h.a.halls, h.name)
+		h.a.keepAhead(h.name, h.last)
 	}
 	if key := (memberKey{h.name.Gateway, m.user, m.jid}); h.a.members[key] == m {
 		delete(h.a.members, key)

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"transportd/archive"
+	"transportd/archive/archivetest"
 	"transportd/bridges"
 	"transportd/bridges/bridgetest"
 	"transportd/component"
@@ -163,31 +165,74 @@ type world struct {
 	store  *memStore
 	policy Policy
 	next   int
+
+	archive *archive.Archive // nil: nothing is recorded
+	lines   *archivetest.Model
 }
 
 const domain = "gw.example"
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		t:      t,
+		stream: &fakeStream{up: true},
+		driver: bridgetest.NewScript(),
+		store:  &memStore{records: map[string]Record{}, seats: map[string]Seat{}},
+		policy: Policy{Allowed: func(j component.JID) bool { return j.Domain == "home.example" }, OpenJoin: true},
+	}
+}
 
 // scenario runs f in a bubble where time stands still until everybody waits.
 func scenario(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{
-			t:      t,
-			stream: &fakeStream{up: true},
-			driver: bridgetest.NewScript(),
-			store:  &memStore{records: map[string]Record{}, seats: map[string]Seat{}},
-			policy: Policy{Allowed: func(j component.JID) bool { return j.Domain == "home.example" }, OpenJoin: true},
-		}
+		w := newWorld(t)
 		w.manager()
 		f(w)
 		w.stop()
 	})
 }
 
+// recorded is scenario with an archive.
+func recorded(t *testing.T, f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.lines = archivetest.NewModel()
+		w.openArchive()
+		w.manager()
+		defer func() { // also after a Fatal: goroutines must not outlive the bubble
+			w.stop()
+			if err := w.archive.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		f(w)
+	})
+}
+
+func (w *world) openArchive() {
+	w.t.Helper()
+	var err error
+	if w.archive, err = archive.Open(archive.Options{Backend: w.lines}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// restart ends the manager politely and begins another over the same store.
+func (w *world) restart() {
+	w.t.Helper()
+	w.stop()
+	time.Sleep(time.Second)
+	w.driver = bridgetest.NewScript()
+	w.manager()
+	w.news()
+}
+
 func (w *world) manager() {
 	w.m = NewManager(Config{
 		Domain: component.JID{Domain: domain}, Name: "Test", Driver: w.driver, Stream: w.stream, Store: w.store,
-		OccupantKey: []byte("0123456789abcdef0123456789abcdef"), Policy: func() *Policy { return &w.policy },
+		Archive: w.archive, OccupantKey: []byte("0123456789abcdef0123456789abcdef"), Policy: func() *Policy { return &w.policy },
 	})
 }
 

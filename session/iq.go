@@ -144,7 +144,7 @@ func (s *Session) query(st *component.Stanza, ask func(*query)) {
 				then = func() { s.refuse(st, StanzaError(&bridges.Error{Kind: bridges.Internal})) }
 			}
 		}()
-		ctx, cancel := context.WithTimeout(s.m.ctx, queryTime)
+		ctx, cancel := s.m.queryContext()
 		defer cancel()
 		q := &query{ctx: ctx, s: s, st: st}
 		ask(q)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 )
@@ -29,6 +30,9 @@ type Config struct {
 	Stream Stream
 	Store  Store
 
+	// Archive records what is said in rooms; nil: nothing does.
+	Archive *archive.Archive
+
 	// OccupantKey makes occupant-ids; it never changes for a gateway.
 	OccupantKey []byte
 	// Policy is read at every use, so that a reload takes effect at once.
@@ -48,6 +52,7 @@ type Manager struct {
 	info        bridges.Info
 	stream      Stream
 	store       Store
+	archive     *archive.Archive
 	occupants   *occupantIDs
 	policy      func() *Policy
 	workers     chan struct{}
@@ -83,6 +88,7 @@ func NewManager(c Config) *Manager {
 		info:      c.Driver.Info(),
 		stream:    c.Stream,
 		store:     c.Store,
+		archive:   c.Archive,
 		occupants: newOccupantIDs(c.OccupantKey),
 		policy:    c.Policy,
 		workers:   make(chan struct{}, c.Workers),
@@ -266,6 +272,11 @@ func (m *Manager) reject(st *component.Stanza, e *component.StanzaError) {
 	if o := component.ErrorReply(st, e); o != nil {
 		m.stream.TrySend(o)
 	}
+}
+
+// queryContext bounds a query that runs on a worker.
+func (m *Manager) queryContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(m.ctx, queryTime)
 }
 
 // work runs f on a worker; false means all are taken.

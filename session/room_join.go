@@ -63,8 +63,7 @@ func (r *room) enter(st *component.Stanza, join xep.MUCJoin) {
 	}
 	switch r.state {
 	case roomIn:
-		r.welcome(seat)
-		r.deliverKept()
+		r.admit(seat)
 	case roomLeaving:
 		r.rejoin = true
 	case roomDown, roomJoining:
@@ -203,9 +202,10 @@ func (r *room) onEntered(ev *bridges.Entered) {
 		}
 	}
 	r.nick, r.self = ev.Self.Nick, ev.Self
+	r.startRecording()
 	for _, st := range slices.Clone(r.seats) {
 		if !st.in && !st.unsure {
-			r.welcome(st)
+			r.admit(st)
 		}
 	}
 	if len(r.seats) == 0 && !r.auto && r.part == nil {

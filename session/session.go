@@ -108,6 +108,7 @@ func (s *Session) crash() {
 	}
 	s.actions = nil
 	for _, r := range rooms {
+		s.guarded(r.stopRecording)
 		s.guarded(func() {
 			r.showLeave(leave{reason: "The gateway had a problem with this room; please join again.", codes: codesLost})
 		})

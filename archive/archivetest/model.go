@@ -20,6 +20,7 @@ type Model struct {
 	private map[[2]string][]archive.Private
 	fail    error
 	poison  string
+	slow    time.Duration
 	ops     int
 }
 
@@ -28,6 +29,13 @@ func (d *Model) Fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fail = err
+}
+
+// Slow makes every read take so long.
+func (d *Model) Slow(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slow = by
 }
 
 // Poison makes a line with this body one that cannot be stored.
@@ -140,6 +148,10 @@ func (d *Model) sees(room archive.Room, user string, l *archive.Line) bool {
 }
 
 func (d *Model) ArchiveLines(_ context.Context, q *archive.Query) ([]archive.Line, bool, error) {
+	d.mu.Lock()
+	slow := d.slow
+	d.mu.Unlock()
+	time.Sleep(slow)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.fail != nil {
