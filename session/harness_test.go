@@ -28,6 +28,21 @@ type fakeStream struct {
 	failAfter int           // non-zero: the stream breaks after so many stanzas
 	requests  []*request
 	ids       int
+	unread    time.Duration // how long the server takes to read what is sent
+}
+
+// Confirmed: the server reads at once, but for unread.
+func (f *fakeStream) Confirmed() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Add(1 - f.unread)
+}
+
+// reads sets how long the server takes to read.
+func (f *fakeStream) reads(after time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unread = after
 }
 
 type request struct {
@@ -226,6 +241,9 @@ func (w *world) restart() {
 	time.Sleep(time.Second)
 	w.driver = bridgetest.NewScript()
 	w.manager()
+	if err := w.m.Begin(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
 	w.news()
 }
 

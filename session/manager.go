@@ -20,6 +20,9 @@ type Stream interface {
 	Request(o *component.Out, timeout time.Duration, done func(*component.Stanza, error))
 	NewID() string
 	Up() bool
+	// Confirmed is a moment before which everything that was sent has been read by
+	// the server.
+	Confirmed() time.Time
 }
 
 // Config is what a gateway gives its manager.
@@ -63,6 +66,7 @@ type Manager struct {
 	connections domainRates
 	caps        atomic.Pointer[component.Caps]
 
+	pending  []string // users with one-to-one lines of the last process
 	ctx      context.Context
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup

@@ -81,6 +81,7 @@ func (m *Manager) Restore(ctx context.Context) error {
 		m.paced(len(order), func(i int) {
 			m.post(order[i], func(s *Session) { s.restore(left[order[i]]) })
 		})
+		m.restorePending()
 	})
 	return nil
 }

@@ -22,6 +22,7 @@ func (s *Session) streamDown() {
 		return
 	}
 	s.up = false
+	s.recallWay()
 	for _, r := range s.rooms {
 		r.streamDown()
 	}

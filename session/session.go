@@ -27,8 +27,9 @@ type Session struct {
 	lastRef            bridges.Ref
 	joins, connections limiter
 
-	up          bool // the XMPP stream, as far as this session has been told
-	kept        []keptMessage
+	up   bool // the XMPP stream, as far as this session has been told
+	kept []keptMessage
+	private
 	keptCut     int
 	owed        []func() *component.Out // errors and goodbyes that wait for the stream
 	accounts    []StoredAccount
@@ -269,5 +270,5 @@ func (s *Session) work(query func() (then func())) bool {
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0
 }
