@@ -22,13 +22,14 @@ func MarshalChildren(e *Element, keep func(*Element) bool) []byte {
 }
 
 // AppendChildren writes what MarshalChildren returned into the element begun last.
-// What does not parse is left out as a whole.
+// What does not parse is left out as a whole. Children in the stanza's own
+// namespace come to be in that of the element.
 func (o *Out) AppendChildren(xml []byte) *Out {
-	if len(xml) == 0 {
+	if len(xml) == 0 || len(o.stack) == 0 {
 		return o
 	}
 	wrapped := append(append([]byte("<x>"), xml...), "</x>"...)
-	e, err := parseFragment(wrapped, NSComponent)
+	e, err := parseFragment(wrapped, o.stack[len(o.stack)-1].space)
 	if err != nil {
 		return o
 	}

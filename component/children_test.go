@@ -19,7 +19,7 @@ func TestChildrenComeBack(t *testing.T) {
 	}
 	from, to := JID{Local: "#r", Domain: "gw"}, JID{Local: "a", Domain: "b"}
 	again, err := Encode(NewMessage(from, to, "groupchat", "1").Start("urn:xmpp:forward:0", "forwarded").
-		Start(NSComponent, "message").AppendChildren(kept).End().End(), "gw")
+		Start("jabber:client", "message").AppendChildren(kept).End().End(), "gw")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestChildrenComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inner := back.Child("urn:xmpp:forward:0", "forwarded").Child(NSComponent, "message")
+	inner := back.Child("urn:xmpp:forward:0", "forwarded").Child("jabber:client", "message")
 	if id := inner.Child("urn:xmpp:message-correct:0", "replace").Attr("id"); id != "a&b" {
 		t.Errorf("an attribute came back as %q", id)
 	}

@@ -43,6 +43,10 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 	if kind := s.m.info.RoomType; kind != "text" {
 		info.Identities = append(info.Identities, component.Identity{Category: "conference", Type: kind, Name: name})
 	}
+	if s.m.archive != nil {
+		info.AddFeature(xep.NSMAM)
+		info.AddFeature(xep.FeatureMAMExtended)
+	}
 	if r != nil && r.password != "" {
 		info.AddFeature(xep.FeaturePasswordProtected)
 	} else {

@@ -71,6 +71,9 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 		s.roomConfig(st, r)
 		return
 	}
+	if s.archiveIQ(st, r, addr) {
+		return
+	}
 	if r == nil || !r.entered() {
 		s.refuse(st, notInside())
 		return
