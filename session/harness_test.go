@@ -123,6 +123,9 @@ func (f *fakeStream) Up() bool {
 	return f.up
 }
 
+// repeatSpan is how far behind the server is with reading where a test says so.
+const repeatSpan = 5 * time.Second
+
 // memStore is a store in memory.
 type memStore struct {
 	mu      sync.Mutex
@@ -203,8 +206,8 @@ func scenario(t *testing.T, f func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.manager()
+		defer w.stop() // also after a Fatal: goroutines must not outlive the bubble
 		f(w)
-		w.stop()
 	})
 }
 

@@ -13,9 +13,6 @@ import (
 const (
 	historyLines = 50
 	keptLines    = 500
-	// What was written shortly before the stream broke may have been lost with
-	// it: it is repeated, with the same ids.
-	repeatSpan = 5 * time.Second
 )
 
 // line is something said in a room.

@@ -15,6 +15,7 @@ const (
 	// A client that the last process left behind has been shown what that one had;
 	// of what may have been on its way it is sent the end again.
 	restoredSpan = 15 * time.Minute
+	restoredEnd  = 10 * time.Second
 )
 
 // wanted is how much history a client asked for at most, and since when; usual is
@@ -103,7 +104,7 @@ func lastMoments(lines []line) []line {
 	if time.Since(last) > restoredSpan {
 		return nil
 	}
-	from := slices.IndexFunc(lines, func(l line) bool { return !l.at.Before(last.Add(-repeatSpan)) })
+	from := slices.IndexFunc(lines, func(l line) bool { return !l.at.Before(last.Add(-restoredEnd)) })
 	return lines[from:]
 }
 

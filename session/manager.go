@@ -278,6 +278,15 @@ func (m *Manager) reject(st *component.Stanza, e *component.StanzaError) {
 	}
 }
 
+// confirmed is the moment before which the server has read everything, in
+// nanoseconds.
+func (m *Manager) confirmed() int64 {
+	if at := m.stream.Confirmed(); !at.IsZero() {
+		return at.UnixNano()
+	}
+	return 0
+}
+
 // queryContext bounds a query that runs on a worker.
 func (m *Manager) queryContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(m.ctx, queryTime)

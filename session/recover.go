@@ -34,7 +34,7 @@ func (r *room) streamDown() {
 		r.remember()
 	}
 	r.gap = len(r.seats) > 0
-	since := time.Now().Add(-repeatSpan).UnixNano()
+	since := r.m.confirmed()
 	seen, key := r.seq, archive.KeyAt(time.Unix(0, since))
 	for i := len(r.lines) - 1; i >= 0; i-- {
 		if r.lines[i].came <= since {
@@ -207,7 +207,7 @@ func (r *room) settleGap() {
 	}
 	r.cut = 0
 	if r.gap && r.justCaughtUp() { // and may lose it all again
-		r.after(repeatSpan, r.settleGap)
+		r.after(confirmEvery, r.settleGap)
 		return
 	}
 	r.gap = false
@@ -222,7 +222,7 @@ func (r *room) settleGap() {
 // justCaughtUp tells whether what a client was sent after a gap may still be lost
 // with the stream.
 func (r *room) justCaughtUp() bool {
-	since := time.Now().Add(-repeatSpan).UnixNano()
+	since := r.m.confirmed()
 	return slices.ContainsFunc(r.seats, func(st *seat) bool { return st.caughtUp > since })
 }
 
