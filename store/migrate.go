@@ -12,7 +12,10 @@ var schema string
 
 // migrations take a database from one version of the schema to the next:
 // migrations[i] from i+1 to i+2. Entries are only ever added, at the end.
-var migrations = []string{}
+var migrations = []string{archiveMigration}
+
+//go:embed migrations/002_archive.sql
+var archiveMigration string
 
 // applicationID marks the file as ours ("tprt").
 const applicationID = 0x74707274

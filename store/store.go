@@ -52,6 +52,9 @@ type DB struct {
 	seal    *sealer
 	lock    *os.File
 	queue   *queue
+
+	ids         archiveIDs
+	lineInserts [len(lineRows)]*sql.Stmt // of the batch connection
 }
 
 // Open opens the database, creates it when there is none, and migrates an older
@@ -84,6 +87,11 @@ func (db *DB) open(ctx context.Context) error {
 	found, err := migrate(ctx, db.durable, schema, migrations)
 	if err != nil {
 		return db.explain("open", err)
+	}
+	if found == 1 { // files of that time cannot give space back piece by piece
+		if _, err := db.durable.ExecContext(ctx, "VACUUM"); err != nil {
+			return db.explain("open", err)
+		}
 	}
 	if found != 0 && found != schemaVersion() {
 		db.log.Info("database migrated", "from", found, "to", schemaVersion())
@@ -140,7 +148,8 @@ func openPool(path string, conns int, sync string, readOnly bool) (*sql.DB, erro
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {sync},
 		"_txlock":       {"immediate"},
-		"_cache_size":   {"-1000"}, // KiB a connection: the working set is small
+		"_auto_vacuum":  {"incremental"}, // of a new file
+		"_cache_size":   {"-1000"},       // KiB a connection: the working set is small
 	}
 	if readOnly {
 		q.Del("_journal_mode")
