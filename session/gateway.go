@@ -22,6 +22,7 @@ func (s *Session) load() {
 	}
 	s.setRecord(rec)
 	s.openAccounts(false)
+	s.openKept("")
 }
 
 // setRecord takes over what is stored of the user.
@@ -29,6 +30,7 @@ func (s *Session) setRecord(rec Record) {
 	s.accounts, s.loggedOut = rec.Accounts, rec.LoggedOut
 	s.watched = rec.Subscribed
 	s.registered = len(rec.Accounts) > 0
+	s.setChoices(&rec)
 }
 
 // account returns what a driver needs to open a network for the user.

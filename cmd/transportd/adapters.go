@@ -55,7 +55,8 @@ func (s *sessionStore) Record(ctx context.Context, user string) (session.Record,
 			rec.Subscribed = append(rec.Subscribed, sub.Address)
 		}
 	}
-	return rec, nil
+	err = s.roomRecord(ctx, user, &rec)
+	return rec, err
 }
 
 // LoggedIn implements session.Store.

@@ -29,7 +29,8 @@ type gateway struct {
 	name   string
 	log    *slog.Logger
 	cfg    atomic.Pointer[config.Gateway] // the settings in use, replaced by a reload
-	policy atomic.Pointer[session.Policy] // made of them
+	keeps  atomic.Pointer[config.Archive] // the same, of the whole program
+	policy atomic.Pointer[session.Policy] // made of both
 	driver bridges.Driver
 
 	stream   *component.Stream
@@ -48,6 +49,8 @@ type gateway struct {
 func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, error) {
 	g := &gateway{name: cfg.Name, log: d.log.With("gateway", cfg.Name), started: time.Now()}
 	g.cfg.Store(&cfg)
+	archive := d.cfg.Archive // a reload replaces the daemon's
+	g.keeps.Store(&archive)
 	g.setPolicy()
 	g.state.Store(&component.StreamState{Text: "not connected yet"})
 	var err error
@@ -137,17 +140,19 @@ func (g *gateway) run(ctx context.Context) error {
 }
 
 // reload puts settings into use that can change while running.
-func (g *gateway) reload(cfg config.Gateway) {
+func (g *gateway) reload(cfg config.Gateway, archive config.Archive) {
 	g.cfg.Store(&cfg)
+	g.keeps.Store(&archive)
 	g.setPolicy()
 	g.sessions.PolicyChanged()
 }
 
 // setPolicy puts into use what the settings say of who may do how much.
 func (g *gateway) setPolicy() {
-	c := g.cfg.Load()
+	c, a := g.cfg.Load(), g.keeps.Load()
 	g.policy.Store(&session.Policy{
 		Allowed: g.allowed, OpenJoin: !c.RegistrationRequired, MaxRooms: c.Limits.Rooms,
+		Record: a.Record, Persistent: a.Persistent,
 		Joins: spread(c.Rates.JoinsUser), DomainJoins: spread(c.Rates.JoinsDomain),
 		Connections: spread(c.Rates.ConnectionsUser), DomainConnections: spread(c.Rates.ConnectionsDomain),
 	})

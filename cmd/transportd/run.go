@@ -170,7 +170,7 @@ func (d *daemon) reload() {
 		h.logging.set(merged.Log)
 	}
 	for i, g := range d.gateways {
-		g.reload(merged.Gateways[i])
+		g.reload(merged.Gateways[i], merged.Archive)
 	}
 	for _, c := range changes {
 		if c.Live {
