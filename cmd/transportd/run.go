@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"transportd/archive"
 	"transportd/config"
 	"transportd/internal/ops"
 	"transportd/store"
@@ -29,6 +31,8 @@ type daemon struct {
 	cfg      config.Config
 	log      *slog.Logger
 	store    *store.DB
+	archive  *archive.Archive
+	keep     atomic.Pointer[config.Archive] // how long lines are kept, replaced by a reload
 	metrics  *ops.Metrics
 	gateways []*gateway
 }
@@ -52,6 +56,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	d.metrics.Gauge("store_queue", "Changes waiting to be written to the database.", func() float64 { return float64(d.store.Queued()) })
+	d.keep.Store(&cfg.Archive)
+	if err := d.openArchive(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.archive.Close()) }()
 	for _, gc := range cfg.Gateways {
 		g, err := newGateway(ctx, gc, d)
 		if err != nil {
@@ -76,6 +85,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	}
 	background.Go(func() { paceCollector(behind) })
+	background.Go(func() { d.trim(ctx) })
 	background.Go(func() { ops.Watchdog(behind, d.log, func() bool { return true }) })
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -169,6 +179,7 @@ func (d *daemon) reload() {
 	if h, ok := d.log.Handler().(*switchHandler); ok {
 		h.logging.set(merged.Log)
 	}
+	d.keep.Store(&merged.Archive)
 	for i, g := range d.gateways {
 		g.reload(merged.Gateways[i], merged.Archive)
 	}
