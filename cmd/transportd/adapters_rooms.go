@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"transportd/internal/secret"
 	"transportd/session"
+	"transportd/store"
 )
 
 // Names under which the store has what a user chose for rooms without a choice.
@@ -13,14 +15,24 @@ const (
 	preferPersistent = "persistent"
 )
 
-// errNoRooms is the store's answer while it has no place for settings of rooms.
-var errNoRooms = errors.New("the store keeps no settings of rooms yet")
-
 // roomRecord adds to a record what is stored of the user's rooms.
 func (s *sessionStore) roomRecord(ctx context.Context, user string, rec *session.Record) error {
 	chosen, err := s.db.Preferences(ctx, s.gateway, user)
 	if err != nil {
 		return err
+	}
+	rooms, err := s.db.UserRooms(ctx, s.gateway, user)
+	if errors.Is(err, store.ErrSealBroken) {
+		s.log.Error("the stored password of a room does not open, it is kept without", "user", user, "err", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range rooms {
+		rec.Rooms = append(rec.Rooms, session.RoomSetting{
+			Room: r.JID, Record: r.Record, Persistent: r.Persistent, Nick: r.Nick, Password: r.Password.Reveal(),
+		})
 	}
 	rec.Defaults = session.Defaults{Record: chosenBool(chosen[preferRecord]), Persistent: chosenBool(chosen[preferPersistent])}
 	return nil
@@ -53,15 +65,24 @@ func (s *sessionStore) SaveDefaults(ctx context.Context, user string, d session.
 }
 
 // KeepsRooms implements session.Store.
-func (s *sessionStore) KeepsRooms(context.Context) ([]string, error) { return nil, nil }
+func (s *sessionStore) KeepsRooms(ctx context.Context) ([]string, error) {
+	return s.db.PersistentUsers(ctx, s.gateway)
+}
 
 // SaveRoom implements session.Store.
-func (s *sessionStore) SaveRoom(context.Context, string, session.RoomSetting) error {
-	return errNoRooms
+func (s *sessionStore) SaveRoom(ctx context.Context, user string, set session.RoomSetting) error {
+	return s.db.SaveUserRoom(ctx, store.UserRoom{
+		Gateway: s.gateway, User: user, JID: set.Room, Record: set.Record, Persistent: set.Persistent,
+		Nick: set.Nick, Password: secret.Text(set.Password),
+	})
 }
 
 // RemoveRoom implements session.Store.
-func (s *sessionStore) RemoveRoom(context.Context, string, string) error { return nil }
+func (s *sessionStore) RemoveRoom(ctx context.Context, user, room string) error {
+	return s.db.RemoveUserRoom(ctx, s.gateway, user, room)
+}
 
 // ForgetHistory implements session.Store.
-func (s *sessionStore) ForgetHistory(context.Context, string, string) error { return errNoRooms }
+func (s *sessionStore) ForgetHistory(ctx context.Context, user, room string) error {
+	return s.db.ForgetArchive(ctx, s.gateway, user, room)
+}
