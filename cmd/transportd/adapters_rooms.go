@@ -21,10 +21,9 @@ func (s *sessionStore) roomRecord(ctx context.Context, user string, rec *session
 	if err != nil {
 		return err
 	}
-	rec.Defaults = session.Defaults{Record: chosenBool(chosen[preferRecord]), Persistent: chosenBool(chosen[preferPersistent])}
 	rooms, err := s.db.UserRooms(ctx, s.gateway, user)
 	if errors.Is(err, store.ErrSealBroken) {
-		s.log.Error("a stored password of a room does not open, the room goes on without it", "user", user, "err", err)
+		s.log.Error("the stored password of a room does not open, it is kept without", "user", user, "err", err)
 		err = nil
 	}
 	if err != nil {
@@ -35,6 +34,7 @@ func (s *sessionStore) roomRecord(ctx context.Context, user string, rec *session
 			Room: r.JID, Record: r.Record, Persistent: r.Persistent, Nick: r.Nick, Password: r.Password.Reveal(),
 		})
 	}
+	rec.Defaults = session.Defaults{Record: chosenBool(chosen[preferRecord]), Persistent: chosenBool(chosen[preferPersistent])}
 	return nil
 }
 

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"transportd/archive"
-	"transportd/store"
 )
 
 // openArchive opens what records conversations. Its journal lies beside the key
@@ -37,34 +35,4 @@ func (d *daemon) openArchive(ctx context.Context) error {
 // journalFile is where the archive's journal lies.
 func journalFile(keyFile string) string {
 	return strings.TrimSuffix(keyFile, filepath.Ext(keyFile)) + ".journal"
-}
-
-// trimEvery is how often lines that are too old or too many are looked for.
-const trimEvery = 10 * time.Minute
-
-// trim removes them, until ctx is done.
-func (d *daemon) trim(ctx context.Context) {
-	tick := time.NewTicker(trimEvery)
-	defer tick.Stop()
-	for {
-		keep := d.keep.Load()
-		o := store.TrimOptions{MaxBytes: int64(keep.MaxSize)}
-		if keep.MaxAge > 0 {
-			o.OlderThan = time.Now().Add(-time.Duration(keep.MaxAge))
-		}
-		done, err := d.store.TrimArchive(ctx, o)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			d.log.Error("old lines could not all be removed from the archive; it is tried again", "err", err)
-		case done != store.TrimResult{}:
-			d.log.Info("old lines were removed from the archive", "lines", done.Lines, "private", done.Privates, "rooms", done.Archives)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

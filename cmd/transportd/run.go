@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -32,9 +31,10 @@ type daemon struct {
 	log      *slog.Logger
 	store    *store.DB
 	archive  *archive.Archive
-	keep     atomic.Pointer[config.Archive] // how long lines are kept, replaced by a reload
 	metrics  *ops.Metrics
 	gateways []*gateway
+
+	retention *retention
 }
 
 // run is the whole program but for command line and process signals: it serves
@@ -56,11 +56,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	d.metrics.Gauge("store_queue", "Changes waiting to be written to the database.", func() float64 { return float64(d.store.Queued()) })
-	d.keep.Store(&cfg.Archive)
 	if err := d.openArchive(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.archive.Close()) }()
+	d.retention = newRetention(d.store, log.With("part", "store"), cfg.Archive)
 	for _, gc := range cfg.Gateways {
 		g, err := newGateway(ctx, gc, d)
 		if err != nil {
@@ -85,7 +85,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	}
 	background.Go(func() { paceCollector(behind) })
-	background.Go(func() { d.trim(ctx) })
+	background.Go(func() { d.retention.run(behind) })
 	background.Go(func() { ops.Watchdog(behind, d.log, func() bool { return true }) })
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -179,7 +179,7 @@ func (d *daemon) reload() {
 	if h, ok := d.log.Handler().(*switchHandler); ok {
 		h.logging.set(merged.Log)
 	}
-	d.keep.Store(&merged.Archive)
+	d.retention.limits.Store(&merged.Archive)
 	for i, g := range d.gateways {
 		g.reload(merged.Gateways[i], merged.Archive)
 	}
