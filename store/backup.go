@@ -52,21 +52,22 @@ func databaseKeyID(ctx context.Context, path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("backup: %w: %w", ErrCannotOpen, err)
 	}
-	db, err := openPool(path, 1, "FULL", true)
+	b := &sqlite{path: path}
+	db, err := b.pool(readPool)
 	if err != nil {
-		return "", explain(path, "backup", err)
+		return "", explain(b, "backup", err)
 	}
 	defer func() { _ = db.Close() }()
 	var app int
 	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app); err != nil {
-		return "", explain(path, "backup", err)
+		return "", explain(b, "backup", err)
 	}
 	if app != applicationID {
-		return "", explain(path, "backup", ErrNotOurs)
+		return "", explain(b, "backup", ErrNotOurs)
 	}
 	var id string
 	err = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'key_id'").Scan(&id)
-	return id, explain(path, "backup", err)
+	return id, explain(b, "backup", err)
 }
 
 func prepareBackupDir(dir string) error {
@@ -102,13 +103,14 @@ func snapshot(ctx context.Context, path, to string) (err error) {
 			_ = os.Remove(tmp.Name())
 		}
 	}()
-	db, err := openPool(path, 1, "FULL", false)
+	b := &sqlite{path: path}
+	db, err := b.pool(durablePool)
 	if err != nil {
-		return explain(path, "backup", err)
+		return explain(b, "backup", err)
 	}
 	defer func() { _ = db.Close() }()
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", tmp.Name()); err != nil {
-		return explain(path, "backup", err)
+		return explain(b, "backup", err)
 	}
 	if err := checkCopy(ctx, tmp.Name()); err != nil {
 		return err
@@ -124,14 +126,15 @@ func snapshot(ctx context.Context, path, to string) (err error) {
 
 // checkCopy reads the whole copy through.
 func checkCopy(ctx context.Context, path string) error {
-	db, err := openPool(path, 1, "FULL", true)
+	b := &sqlite{path: path}
+	db, err := b.pool(readPool)
 	if err != nil {
-		return explain(path, "backup", err)
+		return explain(b, "backup", err)
 	}
 	defer func() { _ = db.Close() }()
 	var verdict string
 	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
-		return explain(path, "backup", err)
+		return explain(b, "backup", err)
 	}
 	if verdict != "ok" {
 		return fmt.Errorf("backup: %s: %w (%s)", path, ErrCorrupt, verdict)

@@ -48,7 +48,7 @@ func TestBackupWhileWritingAndRestore(t *testing.T) {
 	})
 	<-rounds
 	dir := filepath.Join(t.TempDir(), "to", "backup")
-	o := options(live)
+	o := options(t, live)
 	err = Backup(ctx, o.Path, o.KeyFile, dir)
 	close(stop)
 	wg.Wait()
@@ -61,7 +61,7 @@ func TestBackupWhileWritingAndRestore(t *testing.T) {
 	modes(t, dir)
 
 	// Restore: put the files where a config has them.
-	restored := options(t.TempDir())
+	restored := options(t, t.TempDir())
 	for from, to := range map[string]string{BackupDatabase: restored.Path, BackupKey: restored.KeyFile} {
 		if err := os.Rename(filepath.Join(dir, from), to); err != nil {
 			t.Fatal(err)
@@ -111,13 +111,13 @@ func TestBackupRefusals(t *testing.T) {
 	if err := openAt(t, live).Close(); err != nil {
 		t.Fatal(err)
 	}
-	o := options(live)
+	o := options(t, live)
 	other := filepath.Join(t.TempDir(), "other.key")
 	if _, err := createKey(other); err != nil {
 		t.Fatal(err)
 	}
 	foreign := filepath.Join(t.TempDir(), "foreign.db")
-	execAll(t, rawDB(t, foreign), "CREATE TABLE theirs (x)")
+	execAll(t, rawAt(t, Options{Path: foreign}), "CREATE TABLE theirs (x)")
 	full := t.TempDir()
 	if err := os.Chmod(full, 0o700); err != nil {
 		t.Fatal(err)
