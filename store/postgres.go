@@ -125,6 +125,20 @@ func (*postgres) stamp(ctx context.Context, tx *sql.Tx, version int) error {
 	return nil
 }
 
+func (*postgres) renumber(ctx context.Context, tx *sql.Tx, table string) error {
+	var id string
+	err := tx.QueryRowContext(ctx, `SELECT column_name FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name = ? AND is_identity = 'YES'`, table).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "SELECT setval(pg_get_serial_sequence(?, ?), (SELECT coalesce(max("+id+"), 0) + 1 FROM "+table+"), false)", table, id)
+	return err
+}
+
 // words are what PostgreSQL calls otherwise, in the order they are replaced.
 // Text is compared byte by byte, as SQLite does, whatever the database's locale.
 var words = []struct {

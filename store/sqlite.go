@@ -154,6 +154,9 @@ func (*sqlite) stamp(ctx context.Context, tx *sql.Tx, version int) error {
 	return err
 }
 
+// renumber has nothing to do: SQLite looks at the rows.
+func (*sqlite) renumber(context.Context, *sql.Tx, string) error { return nil }
+
 // translate changes nothing: the schema is written in SQLite's words.
 func (*sqlite) translate(schema string) string { return schema }
 

@@ -95,6 +95,9 @@ func (db *DB) open(ctx context.Context) error {
 	if found != 0 && found != schemaVersion() {
 		db.log.Info("database migrated", "from", found, "to", schemaVersion())
 	}
+	if err := inTx(ctx, db.durable, func(tx *sql.Tx) error { return checkComplete(ctx, tx) }); err != nil {
+		return db.explain("open", err)
+	}
 	if err := db.unlock(ctx); err != nil {
 		return err
 	}
@@ -117,23 +120,24 @@ func (db *DB) unlock(ctx context.Context) error {
 	if err != nil && !fresh {
 		return db.explain("open", err)
 	}
+	if !fresh {
+		db.seal, err = fittingKey(db.keyPath, id)
+		if errors.Is(err, ErrKeyMissing) {
+			return fmt.Errorf("%w; %s was sealed with key %s, put that file back", err, db.backend.label(), id)
+		}
+		return err
+	}
 	key, err := readKey(db.keyPath)
-	if fresh && errors.Is(err, ErrKeyMissing) {
+	if errors.Is(err, ErrKeyMissing) {
 		if key, err = createKey(db.keyPath); err == nil {
 			db.log.Info("key file created; back it up with the database, without it no stored password can be read", "file", db.keyPath)
 		}
-	}
-	if errors.Is(err, ErrKeyMissing) {
-		return fmt.Errorf("%w; %s was sealed with key %s, put that file back", err, db.backend.label(), id)
 	}
 	if err != nil {
 		return err
 	}
 	if db.seal, err = newSealer(key); err != nil {
 		return err
-	}
-	if !fresh {
-		return checkKey(db.keyPath, db.seal.id, id)
 	}
 	_, err = db.durable.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('key_id', ?)", db.seal.id)
 	return db.explain("open", err)
