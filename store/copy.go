@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -111,7 +112,12 @@ func (s *source) begin(ctx context.Context, alone bool) (err error) {
 	if s.tx, err = s.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true}); err != nil {
 		return explain(s.backend, "read", err)
 	}
-	return explain(s.backend, "read", checkPresent(ctx, s.backend, s.tx))
+	err = checkPresent(ctx, s.backend, s.tx)
+	// A file is backed up as it is, also before a migration.
+	if _, file := s.backend.(*sqlite); file && !alone && errors.Is(err, ErrOlderSchema) {
+		return nil
+	}
+	return explain(s.backend, "read", err)
 }
 
 func (s *source) close() {
