@@ -155,7 +155,7 @@ func (s *Store) ReadPostgres() (secret.Text, error) {
 	}
 	text, err := readSecretFile(s.PostgresFile)
 	if err != nil {
-		return "", fmt.Errorf("store.postgres_file: %s: %w", s.PostgresFile, err)
+		return "", fmt.Errorf("%s: %w", s.PostgresFile, err)
 	}
 	return secret.Text(strings.TrimSpace(text)), nil
 }

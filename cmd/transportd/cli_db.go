@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -102,7 +101,7 @@ func databaseAt(c *config.Store, flag, place string) (store.Options, error) {
 	case strings.HasPrefix(place, "@"):
 		address, err := (&config.Store{PostgresFile: place[1:]}).ReadPostgres()
 		if err != nil {
-			return o, fmt.Errorf("%s: %w", flag, errors.Unwrap(err))
+			return o, fmt.Errorf("%s: %w", flag, err)
 		}
 		o.Postgres = address
 	case strings.HasPrefix(place, "postgres://"), strings.HasPrefix(place, "postgresql://"):

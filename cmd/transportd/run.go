@@ -68,7 +68,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 // storeOptions are where the config has the database.
 func storeOptions(c *config.Store) (store.Options, error) {
 	address, err := c.ReadPostgres()
-	return store.Options{Path: c.Path, Postgres: address, KeyFile: c.KeyFile}, err
+	if err != nil {
+		return store.Options{}, fmt.Errorf("store.postgres_file: %w", err)
+	}
+	return store.Options{Path: c.Path, Postgres: address, KeyFile: c.KeyFile}, nil
 }
 
 // serve runs everything that runs beside each other and awaits its end.
