@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"transportd/archive"
@@ -13,7 +14,7 @@ func benchOps(n int, at *int64) []archive.Op {
 	ops := make([]archive.Op, n)
 	for i := range ops {
 		*at += 1000
-		ops[i] = &archive.AddLine{Room: shared, Line: archive.Line{Key: archive.Key{At: *at, Tie: uint32(*at)}, Nick: "bob", Body: benchBody, Occupant: "account"}}
+		ops[i] = &archive.AddLine{Room: lobbyRoom, Line: archive.Line{Key: archive.Key{At: *at, Tie: uint32(*at)}, Nick: "bob", Body: benchBody, Occupant: "account"}}
 	}
 	return ops
 }
@@ -40,7 +41,7 @@ func BenchmarkArchivePage(b *testing.B) {
 	db, at := openBench(b), int64(1_700_000_000_000_000)
 	first := at
 	const lines = 1_000_000
-	if err := db.WriteArchive(b.Context(), []archive.Op{&archive.Enter{Room: shared, User: alice, JID: lobby, At: at}}); err != nil {
+	if err := db.WriteArchive(b.Context(), []archive.Op{&archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: at}}); err != nil {
 		b.Fatal(err)
 	}
 	for range lines / 10_000 {
@@ -52,7 +53,7 @@ func BenchmarkArchivePage(b *testing.B) {
 	const stays = 500
 	for i := range int64(stays) {
 		since := first + i*(at-first)/stays
-		visits = append(visits, &archive.Enter{Room: shared, User: carol, JID: lobby, At: since}, &archive.Leave{Room: shared, User: carol, At: since + (at-first)/stays/200})
+		visits = append(visits, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: since}, &archive.Leave{Room: lobbyRoom, User: carol, At: since + (at-first)/stays/200})
 	}
 	if err := db.WriteArchive(b.Context(), visits); err != nil {
 		b.Fatal(err)
@@ -82,7 +83,7 @@ func BenchmarkArchivePage(b *testing.B) {
 
 func openBench(b *testing.B) *DB {
 	b.Helper()
-	db, err := Open(b.Context(), options(b.TempDir()))
+	db, err := Open(b.Context(), Options{Path: filepath.Join(b.TempDir(), "t.db"), KeyFile: filepath.Join(b.TempDir(), "t.key")})
 	if err != nil {
 		b.Fatal(err)
 	}

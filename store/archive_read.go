@@ -223,13 +223,10 @@ func (p *part) where() (string, []any) {
 // not know that few lines are for one listener alone.
 func (r *archiveRead) from(p *part) string {
 	if p.own {
-		return r.db.indexed("lines", "lines_own")
+		return r.db.backend.indexed("lines", "lines_own")
 	}
 	return "lines"
 }
-
-// indexed names a table that is to be read through an index.
-func (db *DB) indexed(table, index string) string { return table + " INDEXED BY " + index }
 
 // forever is later than every line.
 const forever = math.MaxInt64

@@ -20,7 +20,7 @@ const (
 	lobby = "#room%net@gw.example"
 )
 
-var shared = archive.Room{Gateway: gate, Network: "net", Room: "#room"}
+var lobbyRoom = archive.Room{Gateway: gate, Network: "net", Room: "#room"}
 
 func writeArchive(t testing.TB, db *DB, ops ...archive.Op) {
 	t.Helper()
@@ -41,7 +41,7 @@ type chaos struct {
 func newChaos(seed uint64) *chaos {
 	return &chaos{
 		Rand: rand.New(rand.NewPCG(seed, 1)), users: []string{alice, carol, "dave@home.example"}, at: 1_000_000,
-		rooms: []archive.Room{shared, {Gateway: gate, Network: "net", Room: "#other"}, {Gateway: gate, Network: "net", Room: "#room", Owner: alice}},
+		rooms: []archive.Room{lobbyRoom, {Gateway: gate, Network: "net", Room: "#other"}, {Gateway: gate, Network: "net", Room: "#room", Owner: alice}},
 	}
 }
 
@@ -112,10 +112,12 @@ func (c *chaos) query() archive.Query {
 
 // Whatever happens in whatever order, and however often a batch is repeated, the
 // database shows what a simple model shows.
-func TestArchiveAgainstModel(t *testing.T) {
+func TestArchiveAgainstModel(t *testing.T) { onBoth(t, testArchiveAgainstModel) }
+
+func testArchiveAgainstModel(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			db, model, c := openAt(t, t.TempDir()), archivetest.NewModel(), newChaos(seed)
+			db, model, c := open(t), archivetest.NewModel(), newChaos(seed)
 			for range 25 {
 				ops := make([]archive.Op, 1+c.IntN(200))
 				for i := range ops {
@@ -166,8 +168,10 @@ func compareQuery(t *testing.T, db *DB, model *archivetest.Model, q archive.Quer
 	}
 }
 
-func TestPrivateLines(t *testing.T) {
-	db := openAt(t, t.TempDir())
+func TestPrivateLines(t *testing.T) { onBoth(t, testPrivateLines) }
+
+func testPrivateLines(t *testing.T) {
+	db := open(t)
 	add := func(at int64, pending bool) *archive.AddPrivate {
 		return &archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: at, Tie: 1}, Peer: "bob%net@gw", Nick: "bob", Via: "v", ID: "i", Body: "b", Pending: pending}}
 	}
@@ -204,7 +208,7 @@ func TestPrivateLines(t *testing.T) {
 }
 
 func lineAt(at int64, only string) *archive.AddLine {
-	return &archive.AddLine{Room: shared, Line: archive.Line{Key: archive.Key{At: at}, Nick: "bob", Body: "b", Only: only}}
+	return &archive.AddLine{Room: lobbyRoom, Line: archive.Line{Key: archive.Key{At: at}, Nick: "bob", Body: "b", Only: only}}
 }
 
 func count(t *testing.T, db *DB, query string, args ...any) (n int) {
@@ -215,18 +219,20 @@ func count(t *testing.T, db *DB, query string, args ...any) (n int) {
 	return n
 }
 
-func TestVisitsEndWithTheProcess(t *testing.T) {
-	db := openAt(t, t.TempDir())
-	writeArchive(t, db, &archive.Enter{Room: shared, User: alice, JID: lobby, At: 10}, lineAt(15, ""))
+func TestVisitsEndWithTheProcess(t *testing.T) { onBoth(t, testVisitsEndWithTheProcess) }
+
+func testVisitsEndWithTheProcess(t *testing.T) {
+	db := open(t)
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 10}, lineAt(15, ""))
 	if err := db.CloseVisits(t.Context(), gate, time.UnixMicro(20)); err != nil {
 		t.Fatal(err)
 	}
-	writeArchive(t, db, &archive.Enter{Room: shared, User: carol, JID: lobby, At: 30}, lineAt(35, ""))
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: 30}, lineAt(35, ""))
 	lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gate, User: alice, JID: lobby, Limit: 10})
 	if err != nil || len(lines) != 1 || lines[0].At != 15 {
 		t.Errorf("%v %v", lines, err)
 	}
-	if room, ok, err := db.ArchiveRoom(t.Context(), gate, alice, lobby); err != nil || !ok || room != shared {
+	if room, ok, err := db.ArchiveRoom(t.Context(), gate, alice, lobby); err != nil || !ok || room != lobbyRoom {
 		t.Errorf("the room is %v %v %v", room, ok, err)
 	}
 	if _, ok, err := db.ArchiveRoom(t.Context(), gate, "dave@x", lobby); err != nil || ok {
@@ -236,13 +242,15 @@ func TestVisitsEndWithTheProcess(t *testing.T) {
 
 // A user who is gone leaves nothing behind, and one who comes later under the same
 // address inherits nothing.
-func TestDeletedUserLeavesNothing(t *testing.T) {
-	db := openAt(t, t.TempDir())
-	own := shared
+func TestDeletedUserLeavesNothing(t *testing.T) { onBoth(t, testDeletedUserLeavesNothing) }
+
+func testDeletedUserLeavesNothing(t *testing.T) {
+	db := open(t)
+	own := lobbyRoom
 	own.Owner = alice
 	fill := func() {
 		writeArchive(t, db,
-			&archive.Enter{Room: shared, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: shared, User: carol, JID: lobby, At: 1},
+			&archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: 1},
 			&archive.Enter{Room: own, User: alice, JID: "#own@gw", At: 1},
 			lineAt(5, ""), lineAt(6, alice), lineAt(7, carol),
 			&archive.AddLine{Room: own, Line: archive.Line{Key: archive.Key{At: 5}, Body: "own"}},
@@ -252,7 +260,7 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 	if err := db.DeleteUser(t.Context(), gate, alice); err != nil {
 		t.Fatal(err)
 	}
-	writeArchive(t, db, &archive.Enter{Room: shared, User: alice, JID: lobby, At: 100})
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 100})
 	lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gate, User: alice, JID: lobby, Limit: 10})
 	if err != nil || len(lines) != 0 {
 		t.Errorf("who comes later sees %v %v", lines, err)
@@ -261,7 +269,7 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 	if err != nil || res.Lines != 2 || res.Archives != 1 {
 		t.Errorf("trimmed: %+v %v", res, err)
 	}
-	if n := count(t, db, "SELECT count(*) FROM lines"); n != 2 { // the shared one and carol's
+	if n := count(t, db, "SELECT count(*) FROM lines"); n != 2 { // the lobbyRoom one and carol's
 		t.Errorf("%d lines are left", n)
 	}
 	if n := count(t, db, "SELECT count(*) FROM privates") + count(t, db, "SELECT count(*) FROM garbage"); n != 0 {
@@ -270,9 +278,11 @@ func TestDeletedUserLeavesNothing(t *testing.T) {
 	fill() // also with numbers remembered from before
 }
 
-func TestForgetArchive(t *testing.T) {
-	db := openAt(t, t.TempDir())
-	writeArchive(t, db, &archive.Enter{Room: shared, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: shared, User: carol, JID: lobby, At: 1},
+func TestForgetArchive(t *testing.T) { onBoth(t, testForgetArchive) }
+
+func testForgetArchive(t *testing.T) {
+	db := open(t)
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: 1},
 		lineAt(5, ""), lineAt(6, alice))
 	if err := db.ForgetArchive(t.Context(), gate, alice, lobby); err != nil {
 		t.Fatal(err)
@@ -289,13 +299,15 @@ func TestForgetArchive(t *testing.T) {
 	}
 }
 
-func TestTrimByAge(t *testing.T) {
-	db := openAt(t, t.TempDir())
+func TestTrimByAge(t *testing.T) { onBoth(t, testTrimByAge) }
+
+func testTrimByAge(t *testing.T) {
+	db := open(t)
 	now := time.Now()
 	day := func(n int) int64 { return now.Add(-time.Duration(n) * 24 * time.Hour).UnixMicro() }
 	ops := []archive.Op{
-		&archive.Enter{Room: shared, User: alice, JID: lobby, At: day(100)}, &archive.Leave{Room: shared, User: alice, At: day(50)},
-		&archive.Enter{Room: shared, User: alice, JID: lobby, At: day(20)},
+		&archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: day(100)}, &archive.Leave{Room: lobbyRoom, User: alice, At: day(50)},
+		&archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: day(20)},
 		&archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: day(90)}}},
 		&archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: day(12)}, Pending: true}},
 		&archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: day(1)}}},
@@ -323,21 +335,23 @@ func TestTrimByAge(t *testing.T) {
 }
 
 // The oldest lines of all rooms go first, and the file gets smaller.
-func TestTrimBySize(t *testing.T) {
-	db := openAt(t, t.TempDir())
+func TestTrimBySize(t *testing.T) { onBoth(t, testTrimBySize) }
+
+func testTrimBySize(t *testing.T) {
+	db := open(t)
 	other := archive.Room{Gateway: gate, Network: "net", Room: "#other"}
 	body := fmt.Sprintf("%0400d", 7)
 	const each = 4000
 	for i := 0; i < each; i += 500 {
 		var ops []archive.Op
 		for j := i; j < i+500; j++ {
-			for k, room := range []archive.Room{shared, other} {
+			for k, room := range []archive.Room{lobbyRoom, other} {
 				ops = append(ops, &archive.AddLine{Room: room, Line: archive.Line{Key: archive.Key{At: int64(2*j + k)}, Body: body}})
 			}
 		}
 		writeArchive(t, db, ops...)
 	}
-	writeArchive(t, db, &archive.Enter{Room: shared, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: other, User: alice, JID: "#other@gw", At: 1})
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: other, User: alice, JID: "#other@gw", At: 1})
 	before, err := db.ArchiveSize(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -355,6 +369,9 @@ func TestTrimBySize(t *testing.T) {
 	b := count(t, db, "SELECT min(at) FROM lines WHERE archive = (SELECT id FROM archives WHERE room = '#other')")
 	if d := a - b; d < -1 || d > 1 {
 		t.Errorf("the rooms begin at %d and %d", a, b)
+	}
+	if onPostgres(t) {
+		return
 	}
 	if free := count(t, db, "PRAGMA freelist_count"); free > 300 {
 		t.Errorf("%d free pages were not given back", free)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 )
 
@@ -106,7 +105,7 @@ func (t *trim) run(o TrimOptions) error {
 	if err := t.empty(); err != nil {
 		return err
 	}
-	return t.giveBack()
+	return t.db.backend.giveBack(t.ctx, t.db)
 }
 
 // step runs one small statement in a transaction of its own and tells how many
@@ -199,7 +198,7 @@ func (t *trim) older(than time.Time) error {
 // smaller deletes the oldest lines of all until what is left fits.
 func (t *trim) smaller(limit int64) error {
 	for {
-		size, err := t.db.archiveBytes(t.ctx)
+		size, err := t.db.ArchiveSize(t.ctx)
 		if err != nil || size <= limit {
 			return err
 		}
@@ -333,53 +332,8 @@ func (t *trim) visits() error {
 	}
 }
 
-// giveBack returns free space of the file to the disk, some pages at a time.
-func (t *trim) giveBack() error {
-	for {
-		var free int64
-		if err := t.db.read.QueryRowContext(t.ctx, "PRAGMA freelist_count").Scan(&free); err != nil {
-			return t.db.explain("trim", err)
-		}
-		if free < 256 { // a megabyte is used again soon
-			return nil
-		}
-		var after int64
-		err := t.db.write(t.ctx, "trim", t.db.batch, func(tx *sql.Tx) error {
-			rows, err := tx.QueryContext(t.ctx, "PRAGMA incremental_vacuum(128)")
-			if err != nil {
-				return err
-			}
-			for rows.Next() { // a page each
-			}
-			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-				return err
-			}
-			return tx.QueryRowContext(t.ctx, "PRAGMA freelist_count").Scan(&after)
-		})
-		if err != nil || after >= free {
-			return err
-		}
-		select {
-		case <-time.After(trimPause):
-		case <-t.ctx.Done():
-			return t.ctx.Err()
-		}
-	}
-}
-
-// archiveBytes is what the database takes, without free space.
-func (db *DB) archiveBytes(ctx context.Context) (int64, error) {
-	var pages, free, size int64
-	for _, p := range []struct {
-		name string
-		to   *int64
-	}{{"page_count", &pages}, {"freelist_count", &free}, {"page_size", &size}} {
-		if err := db.read.QueryRowContext(ctx, "PRAGMA "+p.name).Scan(p.to); err != nil {
-			return 0, db.explain("size", err)
-		}
-	}
-	return (pages - free) * size, nil
-}
-
 // ArchiveSize is about how many bytes the database takes.
-func (db *DB) ArchiveSize(ctx context.Context) (int64, error) { return db.archiveBytes(ctx) }
+func (db *DB) ArchiveSize(ctx context.Context) (int64, error) {
+	n, err := db.backend.bytes(ctx, db)
+	return n, db.explain("size", err)
+}
