@@ -89,7 +89,7 @@ func (g *gateway) handleConsole(r *component.Router) {
 func (g *gateway) registrationConfig(db *store.DB) registration.Config {
 	return registration.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver,
-		Accounts: &accountStore{db: db, gateway: g.stream.Domain().Domain},
+		Accounts: &accountStore{db: db, gateway: g.stream.Domain().Domain, log: g.log},
 		Sessions: g.sessions, Admin: &administration{g.sessions},
 		Workers: g.workers, Send: g.stream.Send, Reply: g.stream.TrySend,
 		StanzaError: session.StanzaError,
