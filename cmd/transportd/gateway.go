@@ -67,8 +67,12 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 	g.sessions = session.NewManager(session.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver, Stream: g.stream,
 		Store:       &sessionStore{db: d.store, gateway: cfg.Domain, log: g.log},
+		Archive:     d.archive,
 		OccupantKey: key, Policy: g.policy.Load, Log: g.log,
 	})
+	if err := g.sessions.Begin(ctx); err != nil {
+		return nil, err
+	}
 	g.presence = newPresence(g, d.store)
 	g.wire(d.store)
 	return g, nil
@@ -192,7 +196,7 @@ func (g *gateway) stats() ops.GatewayStats {
 		Sessions:      count(se.Sessions),
 		Links:         map[string]uint64{"online": count(se.Online), "offline": count(se.Links - se.Online)},
 		Rooms:         count(se.Rooms),
-		InboxRefusals: count(se.Busy), Restarts: count(se.Panics), LinesCut: count(se.Cut),
+		InboxRefusals: count(se.Busy), Restarts: count(se.Panics), LinesCut: count(se.Cut), LinesUnrecorded: count(se.Unrecorded),
 		ToNetwork: count(se.ToNetwork), ToUsers: count(se.ToUsers),
 		Errors: counts(se.Errors), LinkErrors: counts(se.LinkErrors),
 	}

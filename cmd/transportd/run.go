@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"transportd/archive"
 	"transportd/config"
 	"transportd/internal/ops"
 	"transportd/store"
@@ -29,6 +30,7 @@ type daemon struct {
 	cfg      config.Config
 	log      *slog.Logger
 	store    *store.DB
+	archive  *archive.Archive
 	metrics  *ops.Metrics
 	gateways []*gateway
 
@@ -54,6 +56,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	d.metrics.Gauge("store_queue", "Changes waiting to be written to the database.", func() float64 { return float64(d.store.Queued()) })
+	if err := d.openArchive(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.archive.Close()) }()
 	d.retention = newRetention(d.store, log.With("part", "store"), cfg.Archive)
 	for _, gc := range cfg.Gateways {
 		g, err := newGateway(ctx, gc, d)
