@@ -63,6 +63,10 @@ func (s *Session) loadAgain() {
 func (s *Session) setRecord(rec Record) {
 	s.unread = false
 	s.accounts, s.loggedOut = rec.Accounts, rec.LoggedOut
+	s.resting = nil
+	for _, network := range rec.Resting {
+		s.resting = append(s.resting, bridges.NetworkID(network))
+	}
 	s.watched = rec.Subscribed
 	s.registered = len(rec.Accounts) > 0
 	s.setChoices(&rec)

@@ -21,6 +21,7 @@ type StoredAccount struct {
 type Record struct {
 	Accounts   []StoredAccount
 	LoggedOut  bool     // the user's own wish: no link is made for the accounts
+	Resting    []string // networks that the user has logged out of alone
 	Subscribed []string // addresses of the gateway whose presence the user gets
 	Rooms      []RoomSetting
 	Defaults   Defaults
