@@ -150,6 +150,13 @@ func (m *memStore) KeepsRooms(context.Context) ([]string, error) {
 	return out, m.fail
 }
 
+// failing makes everything fail from now on, or no longer.
+func (m *memStore) failing(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
+}
+
 // change changes what is stored of a user.
 func (m *memStore) change(ctx context.Context, user string, f func(*Record)) error {
 	m.mu.Lock()

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -125,8 +126,15 @@ type write struct {
 // maxWrites bounds the changes that wait.
 const maxWrites = 64
 
+// errUnread is why nothing is stored while what is there is not known.
+var errUnread = errors.New("what is stored of the user has not been read yet")
+
 // write has a change stored; done is called in the session.
 func (s *Session) write(w write) {
+	if s.unread { // it could undo what is stored
+		w.done(errUnread)
+		return
+	}
 	if len(s.writes) >= maxWrites {
 		w.done(errBusy)
 		return

@@ -312,3 +312,31 @@ func TestTheOperatorChangesTheDefault(t *testing.T) {
 		}
 	})
 }
+
+// While the store cannot be read nothing in it is overwritten; once it can, what it
+// says is done.
+func TestAStoreThatCannotBeRead(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.store.records["alice@home.example"] = Record{
+			Accounts: []StoredAccount{{Network: "net"}},
+			Rooms:    []RoomSetting{{Room: "#room%net@" + domain, Persistent: true, Password: "key"}},
+		}
+		w.store.failing(errors.New("database is locked"))
+		w.from(ownerSet("#room", fieldLogging, "false"))
+		w.expect(`type="error" & internal-server-error & could not be stored`)
+		time.Sleep(time.Hour + time.Second)
+		if w.driver.Net(0) != nil {
+			t.Error("connected with nothing known of the user")
+		}
+		w.store.failing(nil)
+		w.from(ownerSet("#room", fieldLogging, "false")) // the store works, but what it has is not known
+		w.expect(`type="error" & internal-server-error`)
+		time.Sleep(readAgain)
+		w.called("join #room key")
+		w.from(ownerSet("#room", fieldLogging, "false"))
+		w.expect(`type="result" id="c2"`)
+		if s := w.stored(); len(s) != 1 || !s[0].Persistent || s[0].Password != "key" || s[0].Record == nil {
+			t.Errorf("stored is %+v", s)
+		}
+	})
+}

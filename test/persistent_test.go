@@ -3,6 +3,7 @@ package test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	. "transportd/internal/testenv"
 )
@@ -16,6 +17,18 @@ const (
 func (u *user) run(address, node string) Stanza {
 	u.t.Helper()
 	return u.result("set", address, `<command xmlns='`+nsCommands+`' node='`+node+`' action='execute'/>`)
+}
+
+// recorded waits until the archive of a room has a line.
+func (u *user) recorded(room string) {
+	u.t.Helper()
+	for until := time.Now().Add(patience); time.Now().Before(until); {
+		ends := u.result("get", room, `<metadata xmlns='urn:xmpp:mam:2'/>`)
+		if ends.First("end") != nil {
+			return
+		}
+	}
+	u.t.Fatal("nothing is recorded")
 }
 
 // A room that is kept is not left with the last client, is there again after a
@@ -39,15 +52,17 @@ func TestPersistentRooms(t *testing.T) {
 			t.Errorf("the room says it is %s", disco)
 		}
 		alice.leave(room, "bye")
+		bob.says(garden, "while nobody was there")
+		alice.recorded(room)
 		alice.close()
 		bob.Send("NAMES " + garden)
 		bob.expect(` 353 .*%s`, alice.name)
 		bob.none(`^:%s!\S+ (QUIT|PART)`, alice.name)
-
 		bob.Forget()
 		try(t, s.gateway.Restart(wait(t)))
 		bob.expect(`^:%s!\S+ QUIT`, alice.name)
 		bob.meets(alice.name, garden)
+		bob.Forget()
 
 		try(t, alice.Reconnect(wait(t)))
 		alice.send(`<presence/>`)
@@ -57,6 +72,9 @@ func TestPersistentRooms(t *testing.T) {
 				t.Errorf("the list has no %q: %s", want, list)
 			}
 		}
+		alice.join(room, alice.name, "")
+		alice.expect(Message(From(room+"/"+bob.Nick), Type("groupchat"), Body("while nobody was there"), Has("urn:xmpp:delay", "delay")))
+		bob.none(`^:%s!\S+ (JOIN|PART)`, alice.name)
 		settings := alice.run(room, "configure")
 		done := alice.command(settings, room, submit("", "persistent", "1", "record", "off"))
 		if done.Attr("status") != "completed" {
