@@ -90,6 +90,9 @@ func (k *killing) round(i int) {
 		k.stream.Send(`<presence from='%s' to='%s/juliet'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, balcony, room)
 	}
 	k.until("self-presence", func() bool { return k.in })
+	if i == 0 {
+		k.stored() // that the client is in: that is written after it is shown
+	}
 
 	var talk sync.WaitGroup
 	stop := make(chan struct{})
