@@ -44,8 +44,10 @@ func (r *room) record(l *line, in archive.Heard) {
 		in.ID = l.id
 		if key, ok := r.rec.Record(&in); ok {
 			l.key, l.sid, l.at = key, key.String(), key.Time()
+			r.tellRecorded(true)
 		} else {
 			r.m.stats.unrecorded.Add(1)
+			r.tellRecorded(false)
 		}
 	}
 	if l.sid == "" {
@@ -57,6 +59,20 @@ func (r *room) record(l *line, in archive.Heard) {
 	if l.id == "" {
 		l.id = l.sid
 	}
+}
+
+// tellRecorded tells the user when the archive begins to lose lines, and when that
+// is over.
+func (r *room) tellRecorded(ok bool) {
+	if ok != r.unrecorded {
+		return
+	}
+	if r.unrecorded = !ok; ok {
+		r.say("What is said here is recorded again.")
+		return
+	}
+	r.log.Error("lines are not recorded: the archive has no room for them")
+	r.say("The gateway has trouble with its database: what is said here from now on is not recorded.")
 }
 
 // unstored are children of a user's own line that its archived form goes without:
