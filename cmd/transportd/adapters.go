@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 
 	"gosrc.io/xmpp/stanza"
@@ -48,6 +49,15 @@ func (s *sessionStore) Record(ctx context.Context, user string) (session.Record,
 	for i := range accounts {
 		rec.Accounts = append(rec.Accounts, session.StoredAccount{Network: accounts[i].Network, Settings: accounts[i].All()})
 	}
+	preferences, err := s.db.Preferences(ctx, s.gateway, user)
+	if err != nil {
+		return rec, err
+	}
+	for name := range preferences {
+		if network, ok := strings.CutPrefix(name, restingPrefix); ok {
+			rec.Resting = append(rec.Resting, network)
+		}
+	}
 	subs, err := s.db.UserSubscriptions(ctx, s.gateway, user)
 	if err != nil {
 		return rec, err
@@ -57,7 +67,8 @@ func (s *sessionStore) Record(ctx context.Context, user string) (session.Record,
 			rec.Subscribed = append(rec.Subscribed, sub.Address)
 		}
 	}
-	return rec, nil
+	err = s.roomRecord(ctx, user, &rec)
+	return rec, err
 }
 
 // LoggedIn implements session.Store.
@@ -206,6 +217,29 @@ func (s *accountStore) PutSubscription(ctx context.Context, user component.JID, 
 // SetLoggedIn implements registration.Accounts.
 func (s *accountStore) SetLoggedIn(ctx context.Context, user component.JID, in bool) error {
 	return s.told(user, s.db.SetOnline(ctx, s.gateway, user.String(), in))
+}
+
+// restingPrefix begins the name of the preference that a user has logged out of
+// one network; the network follows.
+const restingPrefix = "logged out of "
+
+// SetResting implements registration.Accounts.
+func (s *accountStore) SetResting(ctx context.Context, user component.JID, network bridges.NetworkID, resting bool) error {
+	if resting {
+		return s.db.SetPreference(ctx, s.gateway, user.String(), restingPrefix+string(network), "true")
+	}
+	stored, err := s.db.Preferences(ctx, s.gateway, user.String())
+	if err != nil {
+		return err
+	}
+	for name := range stored { // nothing is written where nothing is stored
+		if id, ok := strings.CutPrefix(name, restingPrefix); ok && (network == "" || id == string(network)) {
+			if err := s.db.SetPreference(ctx, s.gateway, user.String(), name, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // administration is what administrators may do with sessions.
