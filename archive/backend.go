@@ -66,8 +66,8 @@ type Restrict struct {
 	Only, Except string
 }
 
-// Amend replaces what a line says, or takes it back (Retracted): then body and
-// extra are cleared.
+// Amend replaces what a line says, or takes it back (Retracted): then its body is
+// empty, and extra tells so.
 type Amend struct {
 	Room      Room
 	Key       Key

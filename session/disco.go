@@ -46,6 +46,7 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 	if s.m.archive != nil {
 		info.AddFeature(xep.NSMAM)
 		info.AddFeature(xep.FeatureMAMExtended)
+		info.AddFeature(xep.FeatureTombstone)
 	}
 	if s.remains(st.To.Local, r) {
 		info.AddFeature(xep.FeaturePersistent)

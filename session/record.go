@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"time"
 
 	"transportd/archive"
@@ -81,7 +80,9 @@ func (r *room) recordOwn(l *line, st *component.Stanza) {
 	}
 	r.record(l, archive.Heard{Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })})
 	if id := xep.ParseRetract(st.Element); id != "" {
-		r.changeOwn(id, func(key archive.Key) { r.rec.Retract(key, time.Now()) })
+		now := time.Now()
+		tombstone := component.Fragment(func(o *component.Out) { xep.AppendRetracted(o, l.id, now) })
+		r.changeOwn(id, func(key archive.Key) { r.rec.Retract(key, tombstone, now) })
 		return
 	}
 	if id := xep.ParseReplace(st.Element); id != "" && l.body != "" {
@@ -131,7 +132,6 @@ type playback struct {
 	waiting []*bridges.Message
 	busy    bool
 	taken   map[archive.Key]bool // found to be among those played back
-	until   time.Time
 }
 
 // maxPlayback bounds the lines that wait to be compared; beyond it they are shown
@@ -240,13 +240,4 @@ func stored(a *archive.Line) line {
 		l.id = l.sid
 	}
 	return l
-}
-
-// newerThan returns those of lines that come behind a key.
-func newerThan(lines []line, key archive.Key) []line {
-	i := slices.IndexFunc(lines, func(l line) bool { return l.key.Compare(key) > 0 })
-	if i < 0 {
-		return nil
-	}
-	return lines[i:]
 }

@@ -13,18 +13,21 @@ const trimStep = 500
 // trimPause is between two of them.
 const trimPause = 5 * time.Millisecond
 
+// sooner adds garbage to what is there already.
+const sooner = " ON CONFLICT (archive, listener) DO UPDATE SET before = excluded.before"
+
 // discardListener marks what a user alone has in archives as garbage: it is
 // deleted piece by piece, by TrimArchive.
 func discardListener(ctx context.Context, tx *sql.Tx, gateway, jid string) error {
 	for _, query := range []string{
-		`INSERT INTO garbage (archive, listener) SELECT DISTINCT archive, listener FROM views
+		`INSERT INTO garbage (archive, listener, before) SELECT DISTINCT archive, listener, CAST(? AS BIGINT) FROM views
 			JOIN listeners ON listeners.id = listener JOIN users ON users.id = listeners."user"
-			WHERE gateway = ? AND users.jid = ? ON CONFLICT DO NOTHING`,
-		`INSERT INTO garbage (archive, listener) SELECT archives.id, 0 FROM archives
+			WHERE gateway = ? AND users.jid = ?` + sooner,
+		`INSERT INTO garbage (archive, listener, before) SELECT archives.id, 0, CAST(? AS BIGINT) FROM archives
 			JOIN listeners ON listeners.id = owner JOIN users ON users.id = listeners."user"
-			WHERE users.gateway = ? AND users.jid = ? ON CONFLICT DO NOTHING`,
+			WHERE users.gateway = ? AND users.jid = ?` + sooner,
 	} {
-		if _, err := tx.ExecContext(ctx, query, gateway, jid); err != nil {
+		if _, err := tx.ExecContext(ctx, query, int64(forever), gateway, jid); err != nil {
 			return err
 		}
 	}
@@ -36,16 +39,17 @@ func discardListener(ctx context.Context, tx *sql.Tx, gateway, jid string) error
 func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string) error {
 	const mine = `(SELECT listeners.id FROM listeners JOIN users ON users.id = listeners."user" WHERE gateway = ? AND users.jid = ?)`
 	const there = `(SELECT archive FROM views WHERE jid = ? AND listener = ` + mine + `)`
+	now := time.Now().UnixMicro()
 	return db.save(ctx, "forget archive", func(tx *sql.Tx) error {
 		for _, s := range []struct {
 			query string
 			args  []any
 		}{
-			{`INSERT INTO garbage (archive, listener) SELECT archive, listener FROM views WHERE jid = ? AND listener = ` + mine +
-				` ON CONFLICT DO NOTHING`, []any{jid, gateway, user}},
+			{`INSERT INTO garbage (archive, listener, before) SELECT archive, listener, CAST(? AS BIGINT) FROM views
+				WHERE jid = ? AND listener = ` + mine + sooner, []any{now, jid, gateway, user}},
 			// A visit that is not over goes on from here.
 			{`UPDATE visits SET since = ? WHERE until IS NULL AND archive IN ` + there + ` AND listener = ` + mine,
-				[]any{time.Now().UnixMicro(), jid, gateway, user, gateway, user}},
+				[]any{now, jid, gateway, user, gateway, user}},
 			{`DELETE FROM visits WHERE until IS NOT NULL AND archive IN ` + there + ` AND listener = ` + mine,
 				[]any{jid, gateway, user, gateway, user}},
 		} {
@@ -141,25 +145,25 @@ func (t *trim) lines(where string, args ...any) error {
 	}
 }
 
-type trash struct{ archive, listener int64 }
+type trash struct{ archive, listener, before int64 }
 
 // garbage deletes what users who are gone have left.
 func (t *trim) garbage() error {
 	all, err := page(t.ctx, t.db, "garbage", func(rows *sql.Rows) (g trash, err error) {
-		return g, rows.Scan(&g.archive, &g.listener)
-	}, "SELECT archive, listener FROM garbage ORDER BY listener, archive")
+		return g, rows.Scan(&g.archive, &g.listener, &g.before)
+	}, "SELECT archive, listener, before FROM garbage ORDER BY listener, archive")
 	if err != nil {
 		return err
 	}
 	for _, g := range all {
-		where, args := "archive = ?", []any{g.archive}
+		where, args := "archive = ? AND at < ?", []any{g.archive, g.before}
 		if g.listener != 0 {
-			where, args = "archive = ? AND seen = ? AND seen > 0", []any{g.archive, g.listener}
+			where, args = "archive = ? AND at < ? AND seen = ? AND seen > 0", []any{g.archive, g.before, g.listener}
 		}
 		if err := t.lines(where, args...); err != nil {
 			return err
 		}
-		if _, err := t.step("DELETE FROM garbage WHERE archive = ? AND listener = ?", g.archive, g.listener); err != nil {
+		if _, err := t.step("DELETE FROM garbage WHERE archive = ? AND listener = ? AND before = ?", g.archive, g.listener, g.before); err != nil {
 			return err
 		}
 	}

@@ -33,12 +33,19 @@ const (
 // newWorld starts everything, with changes to the config in pairs of old and new.
 func newWorld(t *testing.T, irc irctest.Config, changes ...string) *world {
 	t.Helper()
+	w := newStopped(t, irc, changes...)
+	w.begin()
+	return w
+}
+
+// newStopped is newWorld before the program is started.
+func newStopped(t *testing.T, irc irctest.Config, changes ...string) *world {
+	t.Helper()
 	w := &world{t: t, irc: irctest.Start(t, irc)}
 	w.xmpp, w.file = withServer(t)
 	edit(t, w.file, `name = "libera"`, `name = "net"`,
 		`hosts = ["irc.libera.chat"]`, fmt.Sprintf("hosts = [%q]\nports = [\"%d\"]\nplain = true\nallow_private = true", w.irc.Host(), w.irc.Port()))
 	edit(t, w.file, changes...)
-	w.begin()
 	return w
 }
 
