@@ -32,9 +32,12 @@ type backend interface {
 	state(ctx context.Context, tx *sql.Tx) (state, error)
 	// stamp writes down the version of the schema.
 	stamp(ctx context.Context, tx *sql.Tx, version int) error
-	// renumber lets a table's ids go on after the highest one there is, when
-	// rows were written with their ids.
-	renumber(ctx context.Context, tx *sql.Tx, table string) error
+	// lastID is the highest id a table has ever given, where such are not given
+	// again when their row is gone; else 0.
+	lastID(ctx context.Context, tx *sql.Tx, table string) (int64, error)
+	// renumber lets a table's ids go on after last and after the highest one there
+	// is, when rows were written with their ids.
+	renumber(ctx context.Context, tx *sql.Tx, table string, last int64) error
 	// translate turns a text of schema.sql or of a migration into this
 	// database's words.
 	translate(schema string) string

@@ -147,6 +147,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashFolder); dir != "" {
 		writeForEver(dir)
 	}
+	if dir := os.Getenv(rotateFolder); dir != "" {
+		rotateForEver(dir)
+	}
 	if path := os.Getenv(lockFile); path != "" {
 		holdLock(path)
 	}

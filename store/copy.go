@@ -193,9 +193,13 @@ func (c *copier) all(ctx context.Context) ([]TableCount, error) {
 		if err != nil {
 			return nil, err
 		}
+		last, err := c.source.lastID(ctx, c.source.tx, name)
+		if err != nil {
+			return nil, explain(c.source.backend, "copy "+name, err)
+		}
 		var arrived int64
 		err = inTx(ctx, c.pool, func(tx *sql.Tx) error {
-			if err := c.target.renumber(ctx, tx, name); err != nil {
+			if err := c.target.renumber(ctx, tx, name, last); err != nil {
 				return err
 			}
 			return tx.QueryRowContext(ctx, "SELECT count(*) FROM "+name).Scan(&arrived)

@@ -42,6 +42,9 @@ func fill(t *testing.T, o Options) {
 			&archive.AddLine{Room: room, Line: archive.Line{Key: archive.Key{At: 4}, Nick: "me", Body: "mine", Only: juli, Self: true}},
 			&archive.AddPrivate{Gateway: gw, User: juli, Private: archive.Private{Key: archive.Key{At: 5}, Body: "p", Pending: true}},
 		}))
+	// Somebody was there and is gone: the number is not given to another.
+	err = errors.Join(err, db.WriteArchive(ctx, []archive.Op{&archive.Enter{Room: room, User: "gone@x", JID: "#r@" + gw, At: 1}}),
+		db.DeleteUser(ctx, gw, "gone@x"))
 	_, e := db.durable.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		INSERT INTO preferences ("user", name, value) SELECT (SELECT id FROM users WHERE jid = ?), 'p' || i, 'v' FROM n`, many, romeo)
 	if err := errors.Join(err, e, db.Close()); err != nil {
@@ -124,7 +127,7 @@ func TestCopyThereAndBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := fmt.Sprint(counts); got != fmt.Sprintf("[{users 2} {preferences %d} {accounts 2} {settings 10} {occupancies 4} {subscriptions 2} {gateway_keys 1} "+
-			"{archives 1} {listeners 1} {visits 1} {views 1} {lines 2} {privates 1} {garbage 0} {user_rooms 1}]", many+2) {
+			"{archives 1} {listeners 1} {visits 1} {views 1} {lines 2} {privates 1} {garbage %d} {user_rooms 1}]", many+2, i+1) {
 			t.Errorf("counts %s", got)
 		}
 		if reports < many/copyReport {
@@ -142,6 +145,13 @@ func TestCopyThereAndBack(t *testing.T) {
 		db, err := Open(t.Context(), way[1])
 		if err != nil {
 			t.Fatal(err)
+		}
+		var number int
+		err = errors.Join(db.WriteArchive(t.Context(), []archive.Op{
+			&archive.Enter{Room: archive.Room{Gateway: gw, Network: "n", Room: "#r"}, User: "new@x", JID: "#r@" + gw, At: 1}}),
+			db.durable.QueryRow(`SELECT id FROM listeners WHERE "user" = (SELECT id FROM users WHERE jid = 'new@x')`).Scan(&number))
+		if want := 3 + i; err != nil || number != want { // juliet is 1, who is gone was 2
+			t.Errorf("way %d: a new listener is number %d, not %d (%v)", i, number, want, err)
 		}
 		if err := errors.Join(db.PutAccount(t.Context(), account("new@x", "n")), db.DeleteUser(t.Context(), gw, "new@x"), db.Close()); err != nil {
 			t.Error(err)

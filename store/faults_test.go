@@ -420,10 +420,40 @@ func TestTheLockIsTakenAgain(t *testing.T) {
 		t.Errorf("a second one: %v", err)
 	}
 
+	// While somebody else holds it nothing is written.
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	held := make(chan error)
+	go func() {
+		_, err := tx.Exec("SELECT pg_advisory_xact_lock(?, hashtext(current_schema()))", applicationID)
+		held <- err
+	}()
+	third := rawAt(t, Options{Postgres: address})
+	until(t, "the other waits for the lock", func() bool {
+		var waiting int
+		err := third.QueryRow(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND classid = ? AND objid = (hashtext(current_schema())::bigint & 4294967295)::oid`, applicationID).Scan(&waiting)
+		return err == nil && waiting == 1
+	})
+	terminate(t, third)
+	if err := <-held; err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the loss is noticed", func() bool { return Unable(db.PutAccount(t.Context(), account(juli, "n"))) })
+	if err := db.PutAccount(t.Context(), account(juli, "n")); !Unable(err) {
+		t.Errorf("it writes without the lock: %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the lock is held again", func() bool { return db.PutAccount(t.Context(), account(juli, "n")) == nil })
+
 	// Another transportd has it meanwhile.
 	execAll(t, other, "UPDATE meta SET value = 'another' WHERE name = 'owner'")
 	terminate(t, other)
-	var err error
 	until(t, "the loss is noticed", func() bool {
 		err = db.PutAccount(t.Context(), account(juli, "n"))
 		return errors.Is(err, ErrInUse)

@@ -90,6 +90,15 @@ func (l *pgLock) take(ctx context.Context, patience time.Duration) (*pgx.Conn, e
 	if err != nil {
 		return nil, err
 	}
+	if err := l.lock(ctx, conn, patience); err != nil {
+		hangUp(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// lock takes the lock through a connection.
+func (l *pgLock) lock(ctx context.Context, conn *pgx.Conn, patience time.Duration) error {
 	for deadline := time.Now().Add(patience); ; {
 		var taken, nowhere bool
 		// A lock for each schema: several databases may share a PostgreSQL one.
@@ -99,15 +108,14 @@ func (l *pgLock) take(ctx context.Context, patience time.Duration) (*pgx.Conn, e
 		case err == nil && nowhere:
 			err = fmt.Errorf("%w: there is no schema of its search_path", ErrCannotOpen)
 		case err == nil && taken:
-			return conn, nil
-		case err == nil && time.Now().After(deadline):
+			return nil
+		case err == nil && !time.Now().Before(deadline):
 			err = ErrInUse
 		case err == nil:
 			err = pause(ctx, lockRetry)
 		}
 		if err != nil {
-			hangUp(conn)
-			return nil, err
+			return err
 		}
 	}
 }
@@ -116,13 +124,14 @@ func (l *pgLock) take(ctx context.Context, patience time.Duration) (*pgx.Conn, e
 func (l *pgLock) watch(ctx context.Context, conn *pgx.Conn) {
 	for {
 		err := stay(ctx, conn)
+		lost := conn.PgConn().PID()
 		hangUp(conn)
 		if ctx.Err() != nil {
 			return
 		}
 		l.block(fmt.Errorf("%w: the connection that holds its lock was lost (%w)", ErrUnavailable, err))
 		l.log.Error("the connection that keeps other transportds away from the database was lost; nothing is written until the lock is held again", "err", err)
-		if conn, err = l.regain(ctx); err != nil {
+		if conn, err = l.regain(ctx, lost); err != nil {
 			if ctx.Err() == nil {
 				l.block(err)
 				l.log.Error("another transportd has taken the database over; nothing more is written, end one of the two and restart the other", "err", err)
@@ -155,26 +164,47 @@ func stay(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // regain tries until the lock is held again. The error, other than the
-// context's, is that another transportd has had it.
-func (l *pgLock) regain(ctx context.Context) (*pgx.Conn, error) {
+// context's, is that another transportd has had it. That somebody holds it is no
+// proof of that: the server may not have noticed yet that our own connection is
+// gone, so that one is ended there.
+func (l *pgLock) regain(ctx context.Context, lost uint32) (*pgx.Conn, error) {
 	for {
-		conn, err := l.take(ctx, 0)
-		if errors.Is(err, ErrInUse) {
+		conn, err := l.attempt(ctx, lost)
+		switch {
+		case err == nil:
+			return conn, nil
+		case errors.Is(err, errTakenOver):
 			return nil, err
-		}
-		if err == nil {
-			if err = l.stillOurs(ctx, conn); err == nil {
-				return conn, nil
-			}
-			hangUp(conn)
-			if errors.Is(err, ErrInUse) {
-				return nil, err
-			}
+		case errors.Is(err, ErrInUse):
+			l.block(err)
 		}
 		if err := pause(ctx, lockRetry); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// errTakenOver: what this process knows is old.
+var errTakenOver = fmt.Errorf("%w, which has had it in between", ErrInUse)
+
+func (l *pgLock) attempt(ctx context.Context, lost uint32) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*busyTimeout)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, l.config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE pid = $1 AND locktype = 'advisory' AND classid = $2
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`, int32(lost), int64(applicationID)); err == nil {
+		if err = l.lock(ctx, conn, 0); err == nil {
+			err = l.stillOurs(ctx, conn)
+		}
+	}
+	if err != nil {
+		hangUp(conn)
+		return nil, err
+	}
+	return conn, nil
 }
 
 // stillOurs tells whether nobody else has owned the database since.
@@ -184,7 +214,7 @@ func (l *pgLock) stillOurs(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if owner != l.token {
-		return fmt.Errorf("%w, which has had it in between", ErrInUse)
+		return errTakenOver
 	}
 	return nil
 }

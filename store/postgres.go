@@ -125,17 +125,39 @@ func (*postgres) stamp(ctx context.Context, tx *sql.Tx, version int) error {
 	return nil
 }
 
-func (*postgres) renumber(ctx context.Context, tx *sql.Tx, table string) error {
-	var id string
-	err := tx.QueryRowContext(ctx, `SELECT column_name FROM information_schema.columns
-		WHERE table_schema = current_schema() AND table_name = ? AND is_identity = 'YES'`, table).Scan(&id)
+// sequence finds the identity column of a table and what counts it, empty for a
+// table without.
+func (*postgres) sequence(ctx context.Context, tx *sql.Tx, table string) (column, sequence string, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT column_name, pg_get_serial_sequence(table_name, column_name) FROM information_schema.columns
+		WHERE table_schema = current_schema() AND table_name = ? AND is_identity = 'YES'`, table).Scan(&column, &sequence)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+		err = nil
 	}
-	if err != nil {
+	return column, sequence, err
+}
+
+func (p *postgres) lastID(ctx context.Context, tx *sql.Tx, table string) (last int64, err error) {
+	_, sequence, err := p.sequence(ctx, tx, table)
+	if err != nil || sequence == "" {
+		return 0, err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM "+sequence).Scan(&last)
+	return last, err
+}
+
+func (p *postgres) renumber(ctx context.Context, tx *sql.Tx, table string, last int64) error {
+	column, sequence, err := p.sequence(ctx, tx, table)
+	if err != nil || sequence == "" {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "SELECT setval(pg_get_serial_sequence(?, ?), (SELECT coalesce(max("+id+"), 0) + 1 FROM "+table+"), false)", table, id)
+	var id int64
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max("+column+"), 0) FROM "+table).Scan(&id); err != nil {
+		return err
+	}
+	if id = max(id, last); id == 0 {
+		return nil // none was ever given
+	}
+	_, err = tx.ExecContext(ctx, "SELECT setval(CAST(? AS text)::regclass, ?)", sequence, id)
 	return err
 }
 

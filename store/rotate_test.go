@@ -1,12 +1,21 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"transportd/internal/secret"
 )
 
 func scanString(rows *sql.Rows) (s string, err error) { return s, rows.Scan(&s) }
@@ -119,5 +128,53 @@ func TestRotateRefusals(t *testing.T) {
 	}
 	if _, err := RotateKey(t.Context(), o); !errors.Is(err, ErrKeyMissing) {
 		t.Errorf("no key: %v", err)
+	}
+}
+
+// rotateFolder makes this test binary a child that rotates the key of the
+// database it names until it is killed.
+const rotateFolder = "STORE_TEST_ROTATE_FOLDER"
+
+func rotateForEver(dir string) {
+	o := Options{Path: filepath.Join(dir, "t.db"), Postgres: secret.Text(os.Getenv(crashPostgres)), KeyFile: filepath.Join(dir, "t.key")}
+	for {
+		r, err := RotateKey(context.Background(), o)
+		fmt.Println(r.New, err)
+		if err != nil {
+			os.Exit(1)
+		}
+	}
+}
+
+func TestKillNineWhileRotating(t *testing.T) { onBoth(t, testKillNineWhileRotating) }
+
+func testKillNineWhileRotating(t *testing.T) {
+	dir := t.TempDir()
+	o := options(t, dir)
+	fill(t, o)
+	want := everything(t, o)
+	for round := range 12 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), rotateFolder+"="+dir, crashPostgres+"="+o.Postgres.Reveal())
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		// It rotates; the moment of the next one is left to chance.
+		line, err := bufio.NewReader(out).ReadString('\n')
+		if len(line) < 16 || err != nil {
+			t.Fatal(line, err)
+		}
+		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if got := everything(t, o); !slices.Equal(got, want) {
+			t.Fatalf("round %d: something else came out", round)
+		}
 	}
 }

@@ -155,8 +155,29 @@ func (*sqlite) stamp(ctx context.Context, tx *sql.Tx, version int) error {
 	return err
 }
 
-// renumber has nothing to do: SQLite looks at the rows.
-func (*sqlite) renumber(context.Context, *sql.Tx, string) error { return nil }
+func (*sqlite) lastID(ctx context.Context, tx *sql.Tx, table string) (last int64, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?", table).Scan(&last)
+	return last, err
+}
+
+// renumber matters for ids that are not given twice (AUTOINCREMENT): for the
+// others SQLite looks at the rows.
+func (*sqlite) renumber(ctx context.Context, tx *sql.Tx, table string, last int64) error {
+	var counts bool
+	err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = ? AND sql LIKE '%AUTOINCREMENT%')", table).Scan(&counts)
+	if err != nil || !counts {
+		return err
+	}
+	var id int64
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM "+table).Scan(&id); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM sqlite_sequence WHERE name = ?", table); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", table, max(id, last))
+	return err
+}
 
 // translate changes nothing: the schema is written in SQLite's words.
 func (*sqlite) translate(schema string) string { return schema }
