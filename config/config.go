@@ -45,10 +45,13 @@ type Log struct {
 	Format string `mapstructure:"format" reload:"live"` // text, json
 }
 
-// Store says where the database is.
+// Store says where the database is: an SQLite file, or a PostgreSQL database
+// where one of its two keys is set.
 type Store struct {
-	Path    string `mapstructure:"path"`
-	KeyFile string `mapstructure:"key_file"`
+	Path         string      `mapstructure:"path"`
+	Postgres     secret.Text `mapstructure:"postgres"` // postgres://user@host/database, may hold a password
+	PostgresFile string      `mapstructure:"postgres_file"`
+	KeyFile      string      `mapstructure:"key_file"`
 }
 
 // Ops is the HTTP listener for metrics and health.
@@ -143,6 +146,22 @@ func (g *Gateway) ReadSecret() (string, error) {
 	}
 	return readSecretFile(g.SecretFile)
 }
+
+// ReadPostgres returns the address of the PostgreSQL database, empty where the
+// database is an SQLite file. The error never holds the address.
+func (s *Store) ReadPostgres() (secret.Text, error) {
+	if s.PostgresFile == "" {
+		return s.Postgres, nil
+	}
+	text, err := readSecretFile(s.PostgresFile)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", s.PostgresFile, err)
+	}
+	return secret.Text(strings.TrimSpace(text)), nil
+}
+
+// UsesPostgres tells whether the database is on a PostgreSQL server.
+func (s *Store) UsesPostgres() bool { return s.Postgres != "" || s.PostgresFile != "" }
 
 // readSecretFile reads a secret without the line end behind it.
 func readSecretFile(path string) (string, error) {

@@ -123,7 +123,7 @@ func (db *DB) Preferences(ctx context.Context, gateway, jid string) (map[string]
 	type pair struct{ name, value string }
 	pairs, err := page(ctx, db, "preferences", func(rows *sql.Rows) (p pair, err error) {
 		return p, rows.Scan(&p.name, &p.value)
-	}, "SELECT name, value FROM preferences JOIN users ON users.id = user WHERE gateway = ? AND jid = ?", gateway, jid)
+	}, `SELECT name, value FROM preferences JOIN users ON users.id = "user" WHERE gateway = ? AND jid = ?`, gateway, jid)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +143,10 @@ func (db *DB) SetPreference(ctx context.Context, gateway, jid, name, value strin
 			return err
 		}
 		if value == "" {
-			_, err = tx.ExecContext(ctx, "DELETE FROM preferences WHERE user = ? AND name = ?", id, name)
+			_, err = tx.ExecContext(ctx, `DELETE FROM preferences WHERE "user" = ? AND name = ?`, id, name)
 		} else {
-			_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO preferences (user, name, value) VALUES (?, ?, ?)", id, name, value)
+			_, err = tx.ExecContext(ctx, `INSERT INTO preferences ("user", name, value) VALUES (?, ?, ?)
+				ON CONFLICT ("user", name) DO UPDATE SET value = excluded.value`, id, name, value)
 		}
 		return err
 	})

@@ -62,7 +62,7 @@ var arrows = []arrow{
 	{"component/xep", []string{"transportd/component", "gosrc.io/xmpp/stanza"}},
 	{"session", []string{"transportd/component", "transportd/component/xep", "transportd/bridges", "gosrc.io/xmpp/stanza", "golang.org/x/time/rate"}},
 	{"registration", []string{"transportd/component", "transportd/component/xep", "transportd/bridges", "gosrc.io/xmpp/stanza", "golang.org/x/time/rate"}},
-	{"store", []string{"transportd/internal/secret", "github.com/mattn/go-sqlite3"}},
+	{"store", []string{"transportd/internal/secret", "github.com/mattn/go-sqlite3", "github.com/jackc/pgx/v5/..."}},
 	{"config", []string{"transportd/internal/secret", "github.com/spf13/viper", "github.com/go-viper/mapstructure/v2"}},
 	{"internal/secret", nil},
 	{"internal/ops", []string{"github.com/prometheus/client_golang/...", "github.com/coreos/go-systemd/v22/daemon"}},
@@ -105,6 +105,7 @@ func TestNoArrowTurnsRound(t *testing.T) {
 var only = map[string]string{
 	"database/sql":               "store",
 	"github.com/mattn/...":       "store",
+	"github.com/jackc/...":       "store",
 	"github.com/spf13/viper":     "config",
 	"github.com/spf13/cobra":     "cmd/transportd",
 	"github.com/prometheus/...":  "internal/ops",

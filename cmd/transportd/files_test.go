@@ -143,20 +143,21 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	}
 }
 
-// commands are the program's commands with the flags each shows.
+// commands are the program's commands with the flags each shows; one of another
+// command has its name before its own.
 func commands() map[string][]string {
 	out := map[string][]string{}
-	add := func(c *cobra.Command) {
+	var add func(c *cobra.Command)
+	add = func(c *cobra.Command) {
 		c.InitDefaultHelpFlag()
 		flags := []string{}
 		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
-		out[c.Name()] = flags
+		out[strings.TrimPrefix(c.CommandPath(), "transportd ")] = flags
+		for _, below := range c.Commands() {
+			add(below)
+		}
 	}
-	root := newRootCommand()
-	add(root)
-	for _, c := range root.Commands() {
-		add(c)
-	}
+	add(newRootCommand())
 	return out
 }
 
@@ -197,7 +198,7 @@ func manParts(page string) map[string]string {
 	for line := range strings.Lines(page) {
 		switch {
 		case strings.HasPrefix(line, ".SS "):
-			name = strings.Fields(strings.ReplaceAll(line, `"`, ""))[1]
+			name = strings.Trim(strings.TrimPrefix(line, ".SS "), "\"\n")
 		case strings.HasPrefix(line, ".SH OPTIONS"):
 			name = "transportd"
 		case strings.HasPrefix(line, ".SH"):

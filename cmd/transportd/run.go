@@ -43,10 +43,12 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
-	d.store, err = store.Open(ctx, store.Options{
-		Path: cfg.Store.Path, KeyFile: cfg.Store.KeyFile,
-		Log: log.With("part", "store"), Observe: d.metrics.ObserveStore,
-	})
+	where, err := storeOptions(&cfg.Store)
+	if err != nil {
+		return err
+	}
+	where.Log, where.Observe = log.With("part", "store"), d.metrics.ObserveStore
+	d.store, err = store.Open(ctx, where)
 	if err != nil {
 		return err
 	}
@@ -61,6 +63,15 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		d.metrics.AddGateway(gc.Name, g.stats)
 	}
 	return d.serve(ctx)
+}
+
+// storeOptions are where the config has the database.
+func storeOptions(c *config.Store) (store.Options, error) {
+	address, err := c.ReadPostgres()
+	if err != nil {
+		return store.Options{}, fmt.Errorf("store.postgres_file: %w", err)
+	}
+	return store.Options{Path: c.Path, Postgres: address, KeyFile: c.KeyFile}, nil
 }
 
 // serve runs everything that runs beside each other and awaits its end.
