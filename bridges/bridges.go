@@ -209,6 +209,10 @@ type Caps struct {
 	Subject  bool // subjects can be set
 	Moderate bool // roles and affiliations can be set by those allowed
 	MaxLine  int  // bytes of text the network carries in one piece, 0: not known
+	// Shared: what is said in the room is the same for every user of the gateway
+	// who is in it, because the operator says where the network is. It may then be
+	// stored once for all of them.
+	Shared bool
 }
 
 // Sink takes what a network reports. Its methods are safe for concurrent use

@@ -35,8 +35,8 @@ func (s *Stream) connection(ctx context.Context) error {
 // established is the life of a connection behind the handshake.
 func (s *Stream) established(ctx context.Context, conn net.Conn, live *liveConn, f *framer, p *parser) error {
 	s.stats.connects.Add(1)
-	pingID := s.NewID()
-	live.ping = func() { s.TrySend(ping(s.domain, pingID)) }
+	s.fence.begin(s)
+	live.ping = func() { s.fence.ask(s, true) }
 	s.writer.setUp()
 
 	var writing sync.WaitGroup
@@ -46,6 +46,9 @@ func (s *Stream) established(ctx context.Context, conn net.Conn, live *liveConn,
 			conn.Close()
 		}
 	})
+	fencing, endFence := context.WithCancel(context.Background())
+	defer endFence()
+	writing.Go(func() { s.fence.run(fencing, s) })
 	s.setState(StreamState{Up: true, Text: "The stream is up."})
 	s.cfg.Log.Info("XMPP stream up", "domain", s.domain.Domain, "server", s.cfg.Address)
 	// From here ctx ends the stream politely.
@@ -53,9 +56,10 @@ func (s *Stream) established(ctx context.Context, conn net.Conn, live *liveConn,
 		live.closeBy(time.Now().Add(s.cfg.CloseTimeout))
 		s.writer.close()
 	})
-	r := reader{stream: s, framer: f, parser: p, pingID: pingID}
+	r := reader{stream: s, framer: f, parser: p}
 	err := r.loop()
 	stop()
+	endFence()
 	s.writer.setDown()
 	if last := goodbye(err); last != "" && ctx.Err() == nil {
 		// The writer may be in the middle of a stanza: let it finish, in bounds.

@@ -12,7 +12,6 @@ type reader struct {
 	stream *Stream
 	framer *framer
 	parser *parser
-	pingID string // the id of our keepalive
 }
 
 // loop reads stanzas until the stream ends, and returns why.
@@ -68,8 +67,8 @@ func (r *reader) element(fr frame) error {
 func (r *reader) deliver(st *Stanza, headOnly bool) {
 	s := r.stream
 	if st.Kind == KindIQ {
-		if st.From == s.domain && st.ID == r.pingID {
-			return // our own keepalive has come around, or its answer
+		if st.From == s.domain && s.fence.passed(st.ID) {
+			return // our own ping has come around, or its answer
 		}
 		if st.Type == "result" || st.Type == "error" {
 			s.tracker.answer(st, headOnly)

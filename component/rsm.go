@@ -120,3 +120,18 @@ func AppendPage(o *Out, first, last string, index, count int) {
 	o.Elem("", "count", strconv.Itoa(count))
 	o.End()
 }
+
+// AppendEnds writes the ids of a page's first and last entry, empty for a page
+// without any, where positions are not known. The count is told where it is not
+// negative.
+func AppendEnds(o *Out, first, last string, count int) {
+	o.Start(NSRSM, "set")
+	if first != "" {
+		o.Elem("", "first", first)
+		o.Elem("", "last", last)
+	}
+	if count >= 0 {
+		o.Elem("", "count", strconv.Itoa(count))
+	}
+	o.End()
+}

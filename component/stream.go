@@ -18,6 +18,7 @@ type Stream struct {
 	domain  JID
 	writer  *writer
 	tracker *tracker
+	fence   fence
 	stats   counters
 	state   StreamState // as told last; belongs to Run
 }

@@ -33,6 +33,7 @@ import (
 type Config struct {
 	Log      Log       `mapstructure:"log"`
 	Store    Store     `mapstructure:"store"`
+	Archive  Archive   `mapstructure:"archive"`
 	Ops      Ops       `mapstructure:"ops"`
 	Gateways []Gateway `mapstructure:"gateways"`
 
@@ -52,6 +53,15 @@ type Store struct {
 	Postgres     secret.Text `mapstructure:"postgres"` // postgres://user@host/database, may hold a password
 	PostgresFile string      `mapstructure:"postgres_file"`
 	KeyFile      string      `mapstructure:"key_file"`
+}
+
+// Archive says what of conversations is kept, and how long. The first two are what
+// users get who chose nothing.
+type Archive struct {
+	Record     bool `mapstructure:"record" reload:"live"`     // the lines of rooms are kept
+	Persistent bool `mapstructure:"persistent" reload:"live"` // rooms stay joined without a client
+	MaxAge     Age  `mapstructure:"max_age" reload:"live"`    // older lines are removed
+	MaxSize    Size `mapstructure:"max_size" reload:"live"`   // the oldest lines beyond it are removed
 }
 
 // Ops is the HTTP listener for metrics and health.
@@ -115,9 +125,10 @@ const (
 // Default returns the settings before anything is read.
 func Default() Config {
 	return Config{
-		Log:   Log{Level: "info", Format: "text"},
-		Store: Store{Path: defaultPath, KeyFile: defaultKey},
-		Ops:   Ops{Listen: defaultListen},
+		Log:     Log{Level: "info", Format: "text"},
+		Store:   Store{Path: defaultPath, KeyFile: defaultKey},
+		Archive: Archive{Record: true},
+		Ops:     Ops{Listen: defaultListen},
 	}
 }
 

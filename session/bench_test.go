@@ -28,6 +28,8 @@ func (nullStream) Request(o *component.Out, _ time.Duration, _ func(*component.S
 func (nullStream) NewID() string { return "id" }
 func (nullStream) Up() bool      { return true }
 
+func (nullStream) Confirmed() time.Time { return time.Now() }
+
 // benchRoom is a room with one client in it.
 func benchRoom(b *testing.B) *room {
 	b.Helper()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
@@ -74,6 +75,7 @@ func (s *Session) toPerson(st *component.Stanza, addr bridges.Address) {
 
 func (s *Session) personMessage(st *component.Stanza, addr bridges.Address) {
 	if st.Type == "error" {
+		s.cameBack(st)
 		return
 	}
 	if st.Type == "groupchat" {
@@ -163,6 +165,7 @@ func (s *Session) sendPrivate(st *component.Stanza, c *contact, out bridges.Outg
 		switch ev := ev.(type) {
 		case *bridges.Message:
 			s.m.stats.toNetwork.Add(1)
+			s.recordSent(st, c, timeOr(ev.At, time.Now()))
 			if xep.WantsReceipt(st.Element) && st.ID != "" {
 				s.receipt(st)
 			}
@@ -195,6 +198,7 @@ type keptMessage struct {
 	id   string
 	at   time.Time
 	via  string // local part of the room it belongs to
+	key  archive.Key
 }
 
 // onPrivateMessage is a private line from the network.
@@ -219,6 +223,7 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
 		k.via = c.via
 	}
+	s.recordPrivate(&k)
 	s.showPrivate(k, ev.Replay)
 }
 
@@ -254,12 +259,13 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 			return
 		}
 	}
+	s.wrote(k)
 }
 
 // keep holds a private line until the stream is back.
 func (s *Session) keep(k keptMessage) {
 	if len(s.kept) >= maxKept {
-		s.kept = s.kept[1:]
+		s.kept = s.kept[1:] // where it is stored, it is delivered after the next restart
 		s.keptCut++
 		s.m.stats.cut.Add(1)
 	}

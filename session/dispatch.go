@@ -13,6 +13,9 @@ func (s *Session) onStanza(st *component.Stanza) {
 		s.refuse(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
 		return
 	}
+	if len(s.late) > 0 && st.From.Resource != "" && st.Type != "error" && st.Type != "unavailable" {
+		s.deliverLate()
+	}
 	// A room that is there is the common case and needs no parsing.
 	if r := s.rooms[st.To.Local]; r != nil && st.To.Local != "" {
 		s.toRoom(st, r, bridges.Address{})

@@ -62,5 +62,8 @@ func StanzaError(err error) *component.StanzaError {
 	return component.NewStanzaError(r.typ, r.condition, text)
 }
 
+// errBusy is why something was not asked: everybody who could is busy.
+var errBusy = bridges.NewError(bridges.RateLimited, "")
+
 // isDown tells whether a stanza was not sent because there is no stream.
 func isDown(err error) bool { return errors.Is(err, component.ErrDown) }

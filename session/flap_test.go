@@ -27,6 +27,7 @@ func TestLinesWhileEverythingFlaps(t *testing.T) {
 	for seed := range uint64(60) {
 		scenario(t, func(w *world) {
 			f := &flapping{world: w, rnd: rand.New(rand.NewPCG(seed, 1)), up: true, asked: time.Now()}
+			w.stream.reads(repeatSpan)
 			w.join("a", "alice")
 			for range 80 {
 				f.step()

@@ -50,6 +50,7 @@ func TestLinkAndStreamLostTogether(t *testing.T) {
 
 func TestWhatIsRepeatedAfterAGapIsByOurClock(t *testing.T) {
 	scenario(t, func(w *world) {
+		w.stream.reads(repeatSpan)
 		w.join("a", "alice")
 		w.say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person("bob"), Body: "slow clock", At: time.Now().Add(-time.Hour)})
 		w.news()

@@ -2,15 +2,18 @@ package session
 
 import (
 	"context"
-
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"transportd/archive"
+	"transportd/archive/archivetest"
 	"transportd/bridges"
 	"transportd/bridges/bridgetest"
 	"transportd/component"
@@ -26,6 +29,21 @@ type fakeStream struct {
 	failAfter int           // non-zero: the stream breaks after so many stanzas
 	requests  []*request
 	ids       int
+	unread    time.Duration // how long the server takes to read what is sent
+}
+
+// Confirmed: the server reads at once, but for unread.
+func (f *fakeStream) Confirmed() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Add(1 - f.unread)
+}
+
+// reads sets how long the server takes to read.
+func (f *fakeStream) reads(after time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unread = after
 }
 
 type request struct {
@@ -106,12 +124,82 @@ func (f *fakeStream) Up() bool {
 	return f.up
 }
 
+// repeatSpan is how far behind the server is with reading where a test says so.
+const repeatSpan = 5 * time.Second
+
 // memStore is a store in memory.
 type memStore struct {
 	mu      sync.Mutex
 	records map[string]Record
 	seats   map[string]Seat
 	fail    error
+	slow    chan struct{} // not nil: settings are stored once it is closed
+
+	forgotten string // the user and room whose history was, last
+}
+
+func (m *memStore) KeepsRooms(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for u, r := range m.records {
+		if !r.LoggedOut && slices.ContainsFunc(r.Rooms, func(s RoomSetting) bool { return s.Persistent }) {
+			out = append(out, u)
+		}
+	}
+	return out, m.fail
+}
+
+// failing makes everything fail from now on, or no longer.
+func (m *memStore) failing(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
+}
+
+// change changes what is stored of a user.
+func (m *memStore) change(ctx context.Context, user string, f func(*Record)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if slow := m.slow; slow != nil {
+		m.mu.Unlock()
+		select {
+		case <-slow:
+		case <-ctx.Done():
+		}
+		m.mu.Lock()
+	}
+	if err := errors.Join(m.fail, ctx.Err()); err != nil {
+		return err
+	}
+	r := m.records[user]
+	r.Rooms = slices.Clone(r.Rooms)
+	f(&r)
+	m.records[user] = r
+	return nil
+}
+
+func (m *memStore) SaveRoom(ctx context.Context, user string, set RoomSetting) error {
+	return m.change(ctx, user, func(r *Record) {
+		r.Rooms = append(slices.DeleteFunc(r.Rooms, func(o RoomSetting) bool { return o.Room == set.Room }), set)
+	})
+}
+
+func (m *memStore) RemoveRoom(ctx context.Context, user, room string) error {
+	return m.change(ctx, user, func(r *Record) {
+		r.Rooms = slices.DeleteFunc(r.Rooms, func(o RoomSetting) bool { return o.Room == room })
+	})
+}
+
+func (m *memStore) ForgetHistory(_ context.Context, user, room string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgotten = user + " " + room
+	return m.fail
+}
+
+func (m *memStore) SaveDefaults(ctx context.Context, user string, d Defaults) error {
+	return m.change(ctx, user, func(r *Record) { r.Defaults = d })
 }
 
 func (m *memStore) Record(_ context.Context, user string) (Record, error) {
@@ -163,31 +251,77 @@ type world struct {
 	store  *memStore
 	policy Policy
 	next   int
+
+	archive *archive.Archive // nil: nothing is recorded
+	lines   *archivetest.Model
 }
 
 const domain = "gw.example"
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		t:      t,
+		stream: &fakeStream{up: true},
+		driver: bridgetest.NewScript(),
+		store:  &memStore{records: map[string]Record{}, seats: map[string]Seat{}},
+		policy: Policy{Allowed: func(j component.JID) bool { return j.Domain == "home.example" }, OpenJoin: true, Record: true},
+	}
+}
 
 // scenario runs f in a bubble where time stands still until everybody waits.
 func scenario(t *testing.T, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{
-			t:      t,
-			stream: &fakeStream{up: true},
-			driver: bridgetest.NewScript(),
-			store:  &memStore{records: map[string]Record{}, seats: map[string]Seat{}},
-			policy: Policy{Allowed: func(j component.JID) bool { return j.Domain == "home.example" }, OpenJoin: true},
-		}
+		w := newWorld(t)
 		w.manager()
+		defer w.stop() // also after a Fatal: goroutines must not outlive the bubble
 		f(w)
-		w.stop()
 	})
+}
+
+// recorded is scenario with an archive.
+func recorded(t *testing.T, f func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.lines = archivetest.NewModel()
+		w.openArchive()
+		w.manager()
+		defer func() { // also after a Fatal: goroutines must not outlive the bubble
+			w.stop()
+			if err := w.archive.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		f(w)
+	})
+}
+
+func (w *world) openArchive() {
+	w.t.Helper()
+	var err error
+	if w.archive, err = archive.Open(archive.Options{Backend: w.lines}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// restart ends the manager politely and begins another over the same store.
+func (w *world) restart() {
+	w.t.Helper()
+	w.stop()
+	time.Sleep(time.Second)
+	w.driver = bridgetest.NewScript()
+	w.manager()
+	if err := w.m.Begin(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.news()
 }
 
 func (w *world) manager() {
 	w.m = NewManager(Config{
 		Domain: component.JID{Domain: domain}, Name: "Test", Driver: w.driver, Stream: w.stream, Store: w.store,
-		OccupantKey: []byte("0123456789abcdef0123456789abcdef"), Policy: func() *Policy { return &w.policy },
+		Archive: w.archive, OccupantKey: []byte("0123456789abcdef0123456789abcdef"), Policy: func() *Policy { return &w.policy },
 	})
 }
 

@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"transportd/archive"
 	"transportd/component"
 	"transportd/component/xep"
 )
@@ -12,9 +13,6 @@ import (
 const (
 	historyLines = 50
 	keptLines    = 500
-	// What was written shortly before the stream broke may have been lost with
-	// it: it is repeated, with the same ids.
-	repeatSpan = 5 * time.Second
 )
 
 // line is something said in a room.
@@ -28,6 +26,10 @@ type line struct {
 	came int64  // when it came here, in nanoseconds: at is the network's clock
 	occ  string // identity of the sender, for the occupant-id
 	self bool
+
+	key       archive.Key // in the archive; zero: not there
+	extra     []byte      // further children as XML, of a line from the archive
+	retracted int64       // when it was taken back, in microseconds
 }
 
 // remembered appends a line to what the room remembers and numbers it.
@@ -35,12 +37,12 @@ func (r *room) remembered(l line) line {
 	r.seq++
 	l.seq = r.seq
 	limit := historyLines
-	if r.gap {
+	if r.gap || r.reading > 0 {
 		limit = keptLines
 	}
 	if len(r.lines) >= limit {
 		drop := len(r.lines) - limit + 1
-		if r.gap {
+		if r.gap && r.rec == nil { // else the archive has them
 			r.cut += drop
 			r.m.stats.cut.Add(int64(drop))
 		}
@@ -52,27 +54,23 @@ func (r *room) remembered(l line) line {
 	return l
 }
 
-// sendHistory sends a joining client what it asked for (XEP-0045 section 7.2.14).
-func (r *room) sendHistory(st *seat) {
+// sendHistory sends a joining client those of lines that it asked for (XEP-0045
+// section 7.2.14).
+func (r *room) sendHistory(st *seat, lines []line) {
 	h := st.history
-	lines := r.lines
-	if h.MaxChars != nil && *h.MaxChars == 0 || h.MaxStanzas != nil && *h.MaxStanzas == 0 {
+	limit, since := wanted(h, len(lines))
+	if limit == 0 {
 		return
 	}
-	if h.MaxStanzas != nil && len(lines) > *h.MaxStanzas {
-		lines = lines[len(lines)-*h.MaxStanzas:]
-	}
-	since := h.Since
-	if h.Seconds != nil {
-		if t := time.Now().Add(-time.Duration(*h.Seconds) * time.Second); t.After(since) {
-			since = t
-		}
-	}
+	lines = lines[max(0, len(lines)-limit):]
 	out := make([]*component.Out, 0, len(lines))
 	chars := 0
 	for i := len(lines) - 1; i >= 0; i-- {
 		if lines[i].at.Before(since) {
 			break
+		}
+		if lines[i].retracted != 0 {
+			continue
 		}
 		o := r.message(st.jid, &lines[i], true)
 		chars += o.Len()
@@ -99,12 +97,27 @@ func (r *room) tellCut(st *seat) {
 func (r *room) catchUp(st *seat) {
 	r.tellCut(st)
 	st.before, st.caughtUp = st.seen, time.Now().UnixNano()
+	var last archive.Key
+	for i := range st.missed {
+		l := &st.missed[i]
+		if last = l.key; l.retracted == 0 && !r.send(r.message(st.jid, l, true)) {
+			return
+		}
+	}
+	if st.rest {
+		r.send(component.NewMessage(r.jid, st.jid, "groupchat", r.m.ids.next()).
+			Elem("", "body", "More was said while the connection was down; it is in the room's archive."))
+	}
 	for i := range r.lines {
-		if l := &r.lines[i]; l.seq > st.before && !r.send(r.message(st.jid, l, true)) {
+		l := &r.lines[i]
+		if l.seq <= st.before || !l.key.IsZero() && l.key.Compare(last) <= 0 {
+			continue
+		}
+		if !r.send(r.message(st.jid, l, true)) {
 			return // once more when the stream is back
 		}
 	}
-	st.seen = r.seq
+	st.seen, st.missed, st.rest = r.seq, nil, false
 }
 
 // message is a line as one client gets it.
@@ -114,7 +127,10 @@ func (r *room) message(to component.JID, l *line, delayed bool) *component.Out {
 		from = r.occupant(l.from)
 	}
 	o := component.NewMessage(from, to, "groupchat", l.id)
-	o.Elem("", "body", l.body)
+	if l.body != "" {
+		o.Elem("", "body", l.body)
+	}
+	o.AppendChildren(l.extra)
 	xep.AppendStanzaID(o, l.sid, r.jid)
 	r.occupantID(o, l.occ)
 	if delayed {

@@ -54,15 +54,24 @@ func (g *idSource) at(now time.Time) string {
 	return string(out[:])
 }
 
-// lineID is the stanza-id of a line: what the network calls it where that is
-// fit for an attribute, so that it is the same after a restart.
+// lineID is the id of a line: what the network calls it where that is fit, so
+// that it is the same after a restart.
 func (m *Manager) lineID(network string, now time.Time) string {
-	if n := len(network); n == 0 || n > 128 {
-		return m.ids.at(now)
+	if id := fitID(network); id != "" {
+		return id
+	}
+	return m.ids.at(now)
+}
+
+// fitID is what a network calls a line where that is fit for an attribute, else
+// empty.
+func fitID(network string) string {
+	if len(network) > 128 {
+		return ""
 	}
 	for i := 0; i < len(network); i++ {
 		if c := network[i]; c <= ' ' || c > '~' {
-			return m.ids.at(now)
+			return ""
 		}
 	}
 	return network

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 )
@@ -19,6 +20,9 @@ type Stream interface {
 	Request(o *component.Out, timeout time.Duration, done func(*component.Stanza, error))
 	NewID() string
 	Up() bool
+	// Confirmed is a moment before which everything that was sent has been read by
+	// the server.
+	Confirmed() time.Time
 }
 
 // Config is what a gateway gives its manager.
@@ -28,6 +32,9 @@ type Config struct {
 	Driver bridges.Driver
 	Stream Stream
 	Store  Store
+
+	// Archive records what is said in rooms; nil: nothing does.
+	Archive *archive.Archive
 
 	// OccupantKey makes occupant-ids; it never changes for a gateway.
 	OccupantKey []byte
@@ -48,6 +55,7 @@ type Manager struct {
 	info        bridges.Info
 	stream      Stream
 	store       Store
+	archive     *archive.Archive
 	occupants   *occupantIDs
 	policy      func() *Policy
 	workers     chan struct{}
@@ -58,6 +66,7 @@ type Manager struct {
 	connections domainRates
 	caps        atomic.Pointer[component.Caps]
 
+	pending  []string // users with one-to-one lines of the last process
 	ctx      context.Context
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
@@ -83,6 +92,7 @@ func NewManager(c Config) *Manager {
 		info:      c.Driver.Info(),
 		stream:    c.Stream,
 		store:     c.Store,
+		archive:   c.Archive,
 		occupants: newOccupantIDs(c.OccupantKey),
 		policy:    c.Policy,
 		workers:   make(chan struct{}, c.Workers),
@@ -266,6 +276,20 @@ func (m *Manager) reject(st *component.Stanza, e *component.StanzaError) {
 	if o := component.ErrorReply(st, e); o != nil {
 		m.stream.TrySend(o)
 	}
+}
+
+// confirmed is the moment before which the server has read everything, in
+// nanoseconds.
+func (m *Manager) confirmed() int64 {
+	if at := m.stream.Confirmed(); !at.IsZero() {
+		return at.UnixNano()
+	}
+	return 0
+}
+
+// queryContext bounds a query that runs on a worker.
+func (m *Manager) queryContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(m.ctx, queryTime)
 }
 
 // work runs f on a worker; false means all are taken.

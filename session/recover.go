@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
@@ -21,6 +22,7 @@ func (s *Session) streamDown() {
 		return
 	}
 	s.up = false
+	s.recallWay()
 	for _, r := range s.rooms {
 		r.streamDown()
 	}
@@ -32,16 +34,23 @@ func (r *room) streamDown() {
 		r.remember()
 	}
 	r.gap = len(r.seats) > 0
-	since := time.Now().Add(-repeatSpan).UnixNano()
-	seen := r.seq
-	for i := len(r.lines) - 1; i >= 0 && r.lines[i].came > since; i-- {
+	since := r.m.confirmed()
+	seen, key := r.seq, archive.KeyAt(time.Unix(0, since))
+	for i := len(r.lines) - 1; i >= 0; i-- {
+		if r.lines[i].came <= since {
+			if !r.lines[i].key.IsZero() {
+				key = r.lines[i].key
+			}
+			break
+		}
 		seen = r.lines[i].seq - 1
 	}
 	for _, st := range r.seats {
 		if !st.in || st.unsure {
 			continue
 		}
-		st.unsure, st.seen = true, seen
+		st.unsure, st.seen, st.seenKey = true, seen, key
+		st.caught, st.missed, st.rest = false, nil, false
 		if st.caughtUp > since {
 			st.seen = min(seen, st.before)
 		}
@@ -134,6 +143,10 @@ func answersItself(err error) bool {
 
 // resync brings a client that was in before a gap to the present.
 func (r *room) resync(st *seat) {
+	if r.lost(st) {
+		r.readLost(st)
+		return
+	}
 	st.unsure = false
 	self, members, ok := r.l.net.Members(r.id)
 	if !ok {
@@ -150,7 +163,7 @@ func (r *room) resync(st *seat) {
 		r.send(r.absence(st.jid, &m, leave{}))
 	}
 	if !st.in {
-		r.welcome(st)
+		r.admit(st)
 		r.settleGap()
 		return
 	}
@@ -194,7 +207,7 @@ func (r *room) settleGap() {
 	}
 	r.cut = 0
 	if r.gap && r.justCaughtUp() { // and may lose it all again
-		r.after(repeatSpan, r.settleGap)
+		r.after(confirmEvery, r.settleGap)
 		return
 	}
 	r.gap = false
@@ -209,7 +222,7 @@ func (r *room) settleGap() {
 // justCaughtUp tells whether what a client was sent after a gap may still be lost
 // with the stream.
 func (r *room) justCaughtUp() bool {
-	since := time.Now().Add(-repeatSpan).UnixNano()
+	since := r.m.confirmed()
 	return slices.ContainsFunc(r.seats, func(st *seat) bool { return st.caughtUp > since })
 }
 
@@ -264,6 +277,7 @@ func (s *Session) restoreSeat(client, roomJID component.JID, stored Seat) {
 func (s *Session) shutdown() {
 	s.leaving = true
 	for _, r := range s.rooms {
+		r.stopRecording()
 		r.showLeave(leave{reason: "The gateway is shutting down.", codes: codesShutdown})
 		r.removeSeats()
 	}

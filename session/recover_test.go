@@ -43,6 +43,7 @@ func TestStreamReturnsToClientsThatAreStillThere(t *testing.T) {
 
 func TestWhatWasWrittenJustBeforeTheCutIsRepeatedWithItsID(t *testing.T) {
 	scenario(t, func(w *world) {
+		w.stream.reads(repeatSpan)
 		w.join("a", "alice")
 		w.line("bob", "hello")
 		first := w.news()

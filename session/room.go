@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
@@ -40,16 +41,19 @@ type room struct {
 	nick     string
 	subject  *bridges.Subject
 
-	lines  []line
-	seq    uint64                    // of the last line
-	gap    bool                      // lines are kept for clients that lost them, until one of them is back
-	cut    int                       // lines given up while nobody could be shown them
-	shown  map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
-	self   bridges.Member            // as last shown
-	sent   int                       // lines without an outcome
-	reacts map[string][]string       // the user's reactions, by message id
-	part   *time.Timer
-	rejoin bool // wanted again while leaving
+	lines   []line
+	seq     uint64                    // of the last line
+	gap     bool                      // lines are kept for clients that lost them, until one of them is back
+	cut     int                       // lines given up while nobody could be shown them
+	reading int                       // clients that wait for the archive
+	shown   map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
+	self    bridges.Member            // as last shown
+	sent    int                       // lines without an outcome
+	reacts  map[string][]string       // the user's reactions, by message id
+	rec     *archive.Member           // records the lines; nil: they are not recorded
+	played  *playback                 // old lines from the network; nil: none
+	part    *time.Timer
+	rejoin  bool // wanted again while leaving
 }
 
 // seat is one of the user's clients in a room.
@@ -61,11 +65,16 @@ type seat struct {
 	stale    bool          // the subject has changed and it was not shown
 	unsure   bool          // not verified since the stream came back
 	seen     uint64        // last line it was shown, while unsure
+	seenKey  archive.Key   // the same in the archive
 	before   uint64        // the same, before it was last caught up with
 	caughtUp int64         // when that was, in nanoseconds
 	history  xep.History
 	stanza   *component.Stanza // the join, until answered
 	restored bool              // left behind by the last process
+	reading  bool              // waits for the archive
+	caught   bool              // what only the archive had has been read: missed
+	missed   []line            // lines to be caught up with, from the archive
+	rest     bool              // there are more than that
 	told     bool              // show and status were sent to the room
 	show     string
 	status   string
@@ -130,6 +139,7 @@ func (r *room) gone() {
 	if r.l.rooms[r.id] == r {
 		delete(r.l.rooms, r.id)
 	}
+	r.stopRecording()
 	if r.part != nil {
 		r.part.Stop()
 	}
@@ -173,6 +183,7 @@ func (r *room) linkDown() {
 	switch r.state {
 	case roomIn:
 		r.remember()
+		r.stopRecording()
 		r.state = roomDown
 	case roomLeaving:
 		if !r.comesBack() {

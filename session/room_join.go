@@ -63,8 +63,7 @@ func (r *room) enter(st *component.Stanza, join xep.MUCJoin) {
 	}
 	switch r.state {
 	case roomIn:
-		r.welcome(seat)
-		r.deliverKept()
+		r.admit(seat)
 	case roomLeaving:
 		r.rejoin = true
 	case roomDown, roomJoining:
@@ -140,6 +139,7 @@ func (s *Session) enteredLate(r *room, ev bridges.Event) {
 
 // failJoin tells every client that waits that it cannot get in.
 func (r *room) failJoin(err *bridges.Error) {
+	r.notJoined(err, len(r.seats) > 0)
 	if r.entered() { // it was in before: the room is lost
 		r.close(leave{reason: StanzaError(err).Text, codes: codesLost})
 		return
@@ -173,7 +173,7 @@ func (r *room) failWaiting(err *bridges.Error) {
 			r.removeSeat(st)
 		}
 	}
-	if len(r.seats) == 0 && !r.auto {
+	if len(r.seats) == 0 && !r.stays() {
 		r.gone()
 	}
 }
@@ -203,12 +203,14 @@ func (r *room) onEntered(ev *bridges.Entered) {
 		}
 	}
 	r.nick, r.self = ev.Self.Nick, ev.Self
+	r.startRecording()
+	r.noteEntered()
 	for _, st := range slices.Clone(r.seats) {
 		if !st.in && !st.unsure {
-			r.welcome(st)
+			r.admit(st)
 		}
 	}
-	if len(r.seats) == 0 && !r.auto && r.part == nil {
+	if len(r.seats) == 0 && !r.stays() && r.part == nil {
 		r.leaveNetwork("")
 	}
 }

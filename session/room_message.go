@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
@@ -79,10 +80,8 @@ func lineError(err *bridges.Error) *component.StanzaError {
 func (r *room) reflect(st *component.Stanza, ev *bridges.Message) {
 	body, _ := st.Body()
 	now := time.Now()
-	l := line{id: st.ID, sid: r.m.lineID(string(ev.ID), now), from: r.nick, body: body, at: timeOr(ev.At, now), came: now.UnixNano(), self: true, occ: r.self.Identity}
-	if l.id == "" {
-		l.id = l.sid
-	}
+	l := line{id: st.ID, from: r.nick, body: body, at: timeOr(ev.At, now), came: now.UnixNano(), self: true, occ: r.self.Identity}
+	r.recordOwn(&l, st)
 	if body != "" {
 		l = r.remembered(l)
 	}
@@ -111,16 +110,19 @@ func (r *room) show(st *seat, o *component.Out) {
 
 // onMessage is a line from the network.
 func (r *room) onMessage(ev *bridges.Message) {
+	if ev.Replay && r.rec != nil && !ev.At.IsZero() {
+		r.onPlayback(ev)
+		return
+	}
+	r.heard(ev)
+}
+
+// heard stores and shows a line from the network.
+func (r *room) heard(ev *bridges.Message) {
 	now := time.Now()
-	body := ev.Body
-	if ev.Kind == bridges.Emote {
-		body = "/me " + body
-	}
-	if ev.To != "" {
-		body = "[" + ev.To + "] " + body
-	}
-	id := r.m.lineID(string(ev.ID), now)
-	l := r.remembered(line{id: id, sid: id, from: ev.From.Nick, body: body, at: timeOr(ev.At, now), came: now.UnixNano(), self: ev.Self, occ: ev.From.Identity})
+	l := line{id: fitID(string(ev.ID)), from: ev.From.Nick, body: bodyOf(ev), at: timeOr(ev.At, now), came: now.UnixNano(), self: ev.Self, occ: ev.From.Identity}
+	r.record(&l, archive.Heard{NetID: string(ev.ID), Private: ev.To != "", InPlace: ev.Replay && !ev.At.IsZero()})
+	l = r.remembered(l)
 	r.m.stats.toUsers.Add(1)
 	for _, st := range r.seats {
 		if st.in && !st.unsure {

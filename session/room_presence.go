@@ -33,7 +33,7 @@ type leave struct {
 
 // welcome shows a client the room, in the order of XEP-0045 section 7.2:
 // occupants, itself, history, subject. From then on it is shown everything.
-func (r *room) welcome(st *seat) {
+func (r *room) welcome(st *seat, lines []line) {
 	self, members, ok := r.l.net.Members(r.id)
 	if !ok {
 		return
@@ -57,7 +57,7 @@ func (r *room) welcome(st *seat) {
 	st.in, st.as = true, self.Nick
 	if st.stanza != nil || st.restored {
 		r.tellCut(st)
-		r.sendHistory(st)
+		r.sendHistory(st, lines)
 		r.sendSubject(st)
 	}
 	st.stanza, st.restored, st.seen = nil, false, r.seq
@@ -304,6 +304,7 @@ func (r *room) onLeft(ev *bridges.Left) {
 		return
 	}
 	r.self = ev.Member
+	r.lostKept(whyOut(ev), len(r.seats) > 0)
 	lv.codes = append(lv.codes, 110)
 	for _, st := range r.seats {
 		r.showOut(st, lv)
@@ -318,6 +319,9 @@ func (r *room) onRenamed(ev *bridges.Renamed) {
 	if ev.Self {
 		gone.codes, here = []int{303, 110}, codesSelf
 		r.self, r.nick = ev.Member, ev.Member.Nick
+		if r.rec != nil {
+			r.rec.Renamed(r.nick)
+		}
 	}
 	r.each(func(st *seat) {
 		r.sendAbsence(st, &old, gone)

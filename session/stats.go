@@ -34,6 +34,7 @@ func (c *counters) Snapshot() map[string]int64 {
 type stats struct {
 	sessions, links, online, rooms atomic.Int64
 	panics, busy, refused, cut     atomic.Int64
+	unrecorded                     atomic.Int64
 	toNetwork, toUsers             atomic.Int64
 	errors, linkErrors             counters
 }
@@ -46,6 +47,7 @@ type Stats struct {
 	Busy                           int64            // stanzas refused by a full inbox
 	Refused                        int64            // stanzas of ours the guard refused
 	Cut                            int64            // lines given up while the stream was down
+	Unrecorded                     int64            // lines shown that the archive could not take
 	ToNetwork, ToUsers             int64            // messages taken by the network, shown to users
 	Errors                         map[string]int64 // stanza errors sent, by condition
 	LinkErrors                     map[string]int64 // links ended, by kind
@@ -56,7 +58,7 @@ func (m *Manager) Stats() Stats {
 	st := &m.stats
 	return Stats{
 		Sessions: st.sessions.Load(), Links: st.links.Load(), Online: st.online.Load(), Rooms: st.rooms.Load(),
-		Panics: st.panics.Load(), Busy: st.busy.Load(), Refused: st.refused.Load(), Cut: st.cut.Load(),
+		Panics: st.panics.Load(), Busy: st.busy.Load(), Refused: st.refused.Load(), Cut: st.cut.Load(), Unrecorded: st.unrecorded.Load(),
 		ToNetwork: st.toNetwork.Load(), ToUsers: st.toUsers.Load(),
 		Errors: st.errors.Snapshot(), LinkErrors: st.linkErrors.Snapshot(),
 	}

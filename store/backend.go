@@ -38,6 +38,15 @@ type backend interface {
 	// translate turns a text of schema.sql or of a migration into this
 	// database's words.
 	translate(schema string) string
+	// migrated is called after a migration from a version, outside a transaction.
+	migrated(ctx context.Context, db *sql.DB, from int) error
+	// indexed names a table in a query that is to read it through an index.
+	indexed(table, index string) string
+	// bytes is about how much is stored. It gets smaller when rows are deleted.
+	bytes(ctx context.Context, db *DB) (int64, error)
+	// giveBack returns space that deleted rows took to the disk, a little at a
+	// time, as far as that is ours to do.
+	giveBack(ctx context.Context, db *DB) error
 	// cause finds which of our errors one of the driver's is, nil for none.
 	cause(err error) error
 	// release gives up what claim took.

@@ -147,6 +147,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashFolder); dir != "" {
 		writeForEver(dir)
 	}
+	if path := os.Getenv(lockFile); path != "" {
+		holdLock(path)
+	}
 	code := m.Run()
 	if err := shared.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

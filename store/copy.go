@@ -11,7 +11,8 @@ import (
 // tables are all tables with rows to copy, those that others refer to before
 // them. What is in meta is copied by itself. A test compares the list with the
 // schema.
-var tables = []string{"users", "preferences", "accounts", "settings", "occupancies", "subscriptions", "gateway_keys"}
+var tables = []string{"users", "preferences", "accounts", "settings", "occupancies", "subscriptions", "gateway_keys",
+	"archives", "listeners", "visits", "views", "lines", "privates", "garbage", "user_rooms"}
 
 // Names in meta that do not belong to what is stored, but to where.
 const (

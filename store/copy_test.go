@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"transportd/archive"
 )
 
 // many is more rows than one transaction of a copy has.
@@ -32,6 +34,14 @@ func fill(t *testing.T, o Options) {
 	if _, e := db.GatewayKey(ctx, gw, "k"); e != nil {
 		err = errors.Join(err, e)
 	}
+	room := archive.Room{Gateway: gw, Network: "n", Room: "#r"}
+	err = errors.Join(err, db.SaveUserRoom(ctx, UserRoom{Gateway: gw, User: juli, JID: "#r@" + gw, Persistent: true, Password: "room pw"}),
+		db.WriteArchive(ctx, []archive.Op{
+			&archive.Enter{Room: room, User: juli, JID: "#r@" + gw, At: 1},
+			&archive.AddLine{Room: room, Line: archive.Line{Key: archive.Key{At: 2, Tie: 3}, Nick: "ünï", Body: "b", Extra: []byte("<x/>")}},
+			&archive.AddLine{Room: room, Line: archive.Line{Key: archive.Key{At: 4}, Nick: "me", Body: "mine", Only: juli, Self: true}},
+			&archive.AddPrivate{Gateway: gw, User: juli, Private: archive.Private{Key: archive.Key{At: 5}, Body: "p", Pending: true}},
+		}))
 	_, e := db.durable.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		INSERT INTO preferences ("user", name, value) SELECT (SELECT id FROM users WHERE jid = ?), 'p' || i, 'v' FROM n`, many, romeo)
 	if err := errors.Join(err, e, db.Close()); err != nil {
@@ -74,6 +84,15 @@ func everything(t *testing.T, o Options) []string {
 	}
 	key, err := db.GatewayKey(t.Context(), gw, "k")
 	note(key, err)
+	rooms, err := db.UserRooms(t.Context(), gw, juli)
+	note(rooms, err)
+	for _, r := range rooms {
+		note(r.Password.Reveal(), nil)
+	}
+	lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gw, User: juli, JID: "#r@" + gw, Limit: 10})
+	note(lines, err)
+	pending, err := db.PendingPrivate(t.Context(), gw, juli, 10)
+	note(pending, err)
 	return out
 }
 
@@ -104,7 +123,8 @@ func TestCopyThereAndBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(counts); got != fmt.Sprintf("[{users 2} {preferences %d} {accounts 2} {settings 10} {occupancies 4} {subscriptions 2} {gateway_keys 1}]", many+2) {
+		if got := fmt.Sprint(counts); got != fmt.Sprintf("[{users 2} {preferences %d} {accounts 2} {settings 10} {occupancies 4} {subscriptions 2} {gateway_keys 1} "+
+			"{archives 1} {listeners 1} {visits 1} {views 1} {lines 2} {privates 1} {garbage 0} {user_rooms 1}]", many+2) {
 			t.Errorf("counts %s", got)
 		}
 		if reports < many/copyReport {
@@ -204,6 +224,9 @@ func TestEveryTableIsCopiedAndEverySealedColumnRotated(t *testing.T) {
 		t.Fatalf("%v, %v", blobs, err)
 	}
 	for _, b := range blobs {
+		if b == "lines.extra" {
+			continue // open, as the text beside it
+		}
 		if !slices.ContainsFunc(sealedColumns, func(c sealedColumn) bool { return c.table+"."+c.column == b }) {
 			t.Errorf("%s is not sealed anew when the key is rotated", b)
 		}

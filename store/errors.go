@@ -33,6 +33,17 @@ var (
 	ErrBackupExists = errors.New("the folder holds a backup already")
 )
 
+// Unable tells whether an error says that the database cannot be used now,
+// whatever was asked of it: somebody has to see to it, or it passes.
+func Unable(err error) bool {
+	for _, cause := range []error{ErrDiskFull, ErrReadOnly, ErrLocked, ErrInUse, ErrUnavailable, ErrVanished, ErrBacklog, ErrCannotOpen, ErrCorrupt} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
 // explain turns an error of the database into one of ours, with what was being
 // done and the database's own words behind it.
 func (db *DB) explain(op string, err error) error { return explain(db.backend, op, err) }

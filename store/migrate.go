@@ -13,7 +13,10 @@ var schema string
 // migrations take a database from one version of the schema to the next:
 // migrations[i] from i+1 to i+2. Entries are only ever added, at the end. They
 // are written for SQLite, as schema.sql is; PostgreSQL gets a translation.
-var migrations = []string{}
+var migrations = []string{archiveMigration}
+
+//go:embed migrations/002_archive.sql
+var archiveMigration string
 
 // schemaVersion is the version of schema.sql.
 func schemaVersion() int { return len(migrations) + 1 }

@@ -91,10 +91,13 @@ func (l *pgLock) take(ctx context.Context, patience time.Duration) (*pgx.Conn, e
 		return nil, err
 	}
 	for deadline := time.Now().Add(patience); ; {
-		var taken bool
+		var taken, nowhere bool
 		// A lock for each schema: several databases may share a PostgreSQL one.
-		err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, hashtext(current_schema()))", int32(applicationID)).Scan(&taken)
+		err := conn.QueryRow(ctx, "SELECT current_schema() IS NULL, pg_try_advisory_lock($1, hashtext(coalesce(current_schema(), '')))",
+			int32(applicationID)).Scan(&nowhere, &taken)
 		switch {
+		case err == nil && nowhere:
+			err = fmt.Errorf("%w: there is no schema of its search_path", ErrCannotOpen)
 		case err == nil && taken:
 			return conn, nil
 		case err == nil && time.Now().After(deadline):

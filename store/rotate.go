@@ -31,6 +31,10 @@ var sealedColumns = []sealedColumn{
 		`SELECT password, "user", resource, room, gateway, jid || '/' || resource, room FROM occupancies
 			JOIN users ON users.id = "user" WHERE password IS NOT NULL`,
 		`UPDATE occupancies SET password = ? WHERE "user" = ? AND resource = ? AND room = ?`},
+	{"user_rooms", "password", 2,
+		`SELECT password, "user", user_rooms.jid, gateway, users.jid, user_rooms.jid FROM user_rooms
+			JOIN users ON users.id = "user" WHERE password IS NOT NULL`,
+		`UPDATE user_rooms SET password = ? WHERE "user" = ? AND jid = ?`},
 	{"gateway_keys", "value", 2,
 		"SELECT value, gateway, name, gateway, name FROM gateway_keys",
 		"UPDATE gateway_keys SET value = ? WHERE gateway = ? AND name = ?"},

@@ -105,7 +105,8 @@ func (s *sqlite) pool(k poolKind) (*sql.DB, error) {
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"NORMAL"},
 		"_txlock":       {"immediate"},
-		"_cache_size":   {"-1000"}, // KiB a connection: the working set is small
+		"_auto_vacuum":  {"incremental"}, // of a new file
+		"_cache_size":   {"-1000"},       // KiB a connection: the working set is small
 	}
 	switch k {
 	case durablePool:

@@ -55,6 +55,9 @@ type DB struct {
 	writing chan struct{} // held by the one writer of this process
 	seal    *sealer
 	queue   *queue
+
+	ids         archiveIDs
+	lineInserts [len(lineRows)]*sql.Stmt // of the batch connection
 }
 
 // Open opens the database, creates it when there is none, and migrates an older
@@ -93,6 +96,9 @@ func (db *DB) open(ctx context.Context) error {
 		return db.explain("open", err)
 	}
 	if found != 0 && found != schemaVersion() {
+		if err := db.backend.migrated(ctx, db.durable, found); err != nil {
+			return db.explain("open", err)
+		}
 		db.log.Info("database migrated", "from", found, "to", schemaVersion())
 	}
 	if err := inTx(ctx, db.durable, func(tx *sql.Tx) error { return checkComplete(ctx, tx) }); err != nil {

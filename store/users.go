@@ -100,7 +100,11 @@ func (db *DB) DeleteUser(ctx context.Context, gateway, jid string) error {
 	if err := db.Flush(ctx); err != nil {
 		return err
 	}
+	defer db.ids.forget()
 	return db.save(ctx, "delete user", func(tx *sql.Tx) error {
+		if err := discardListener(ctx, tx, gateway, jid); err != nil {
+			return err
+		}
 		return affected(tx.ExecContext(ctx, "DELETE FROM users WHERE gateway = ? AND jid = ?", gateway, jid))
 	})
 }

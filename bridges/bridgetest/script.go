@@ -110,6 +110,8 @@ type ScriptNet struct {
 	end     chan error
 	// Doors replace what joining a room does, by name.
 	Doors map[string]func(ref bridges.Ref, room string, opt bridges.JoinOptions)
+	// Alone: what is said is for this user only (bridges.Caps.Shared is false).
+	Alone bool
 	// Hold: lines are not taken until Take.
 	Hold bool
 	// Full: Send finds its queue full.

@@ -47,8 +47,11 @@ func (n *ScriptNet) Member(id bridges.RoomID, user bridges.UserID) (bridges.Memb
 }
 
 // Capabilities implements bridges.Network.
-func (n *ScriptNet) Capabilities(bridges.Place) bridges.Caps {
-	return bridges.Caps{Subject: true, Moderate: true}
+func (n *ScriptNet) Capabilities(p bridges.Place) bridges.Caps {
+	if p.Room == "" {
+		return bridges.Caps{}
+	}
+	return bridges.Caps{Subject: true, Moderate: true, Shared: !n.Alone}
 }
 
 // Enter lets the user into a room: what a door of the test calls.

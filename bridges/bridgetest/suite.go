@@ -193,7 +193,7 @@ func testCapabilities(t *testing.T, f Fixture) {
 	if caps.MaxLine < 0 {
 		t.Errorf("MaxLine %d", caps.MaxLine)
 	}
-	if person := w.net.Capabilities(bridges.Place{User: w.net.UserID("somebody")}); person.Subject || person.Moderate {
+	if person := w.net.Capabilities(bridges.Place{User: w.net.UserID("somebody")}); person.Subject || person.Moderate || person.Shared {
 		t.Errorf("a person can be moderated: %+v", person)
 	}
 }

@@ -124,7 +124,8 @@ func (d *Driver) Networks() []bridges.NetworkInfo {
 // route is where a network is and how it is connected to.
 type route struct {
 	hosts   []string
-	port    int // named in the address, 0: none
+	listed  bool // by the operator
+	port    int  // named in the address, 0: none
 	link    *link
 	limiter *ircconn.Limiter
 }
@@ -133,7 +134,7 @@ type route struct {
 func (d *Driver) route(id bridges.NetworkID) (route, error) {
 	host, port, ok := splitHostPort(string(id))
 	if n := d.byHost[host]; ok && n != nil {
-		return route{hosts: n.hosts, link: &n.link, limiter: n.limiter}, nil
+		return route{hosts: n.hosts, listed: true, link: &n.link, limiter: n.limiter}, nil
 	}
 	if _, err := d.networkID(string(id)); err != nil { // it was allowed once
 		return route{}, err

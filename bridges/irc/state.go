@@ -108,12 +108,18 @@ func (n *network) Capabilities(p bridges.Place) bridges.Caps {
 	c := bridges.Caps{}
 	if p.Room != "" {
 		target = string(p.Room)
-		c.Subject, c.Moderate = true, true
+		c.Subject, c.Moderate, c.Shared = true, true, n.shared()
 		r := n.rooms[p.Room]
 		c.Accounts = r != nil && r.accounts
 	}
 	c.MaxLine = n.textLimit("PRIVMSG", target)
 	return c
+}
+
+// shared tells whether the user is connected to just what the operator listed: on
+// another port, or with a password of the user's, there may be a bouncer.
+func (n *network) shared() bool {
+	return n.route.listed && len(n.set.ports) == 0 && n.set.serverPass == n.route.link.password
 }
 
 // takeSupport follows what the server says of itself. mu is held.

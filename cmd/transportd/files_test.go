@@ -267,7 +267,8 @@ func TestReloadTableIsTrue(t *testing.T) {
 func exportedMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	// Beside the figures of gateways: the store's and the program's own.
-	names := map[string]bool{"transportd_info": true, "transportd_store_seconds": true, "transportd_store_queue": true}
+	names := map[string]bool{"transportd_info": true, "transportd_store_seconds": true, "transportd_store_queue": true,
+		"transportd_archive_queue": true, "transportd_archive_journal_used": true, "transportd_archive_lines_total": true, "transportd_archive_refused_total": true}
 	ch := make(chan *prometheus.Desc)
 	go func() {
 		defer close(ch)

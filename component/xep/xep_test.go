@@ -118,6 +118,12 @@ var roundTrips = []struct {
 	}, read: func(e *component.Element) any { v, _ := ParseRegister(e); return v }},
 	{name: "unregister", value: Register{Remove: true},
 		read: func(e *component.Element) any { v, _ := ParseRegister(e); return v }},
+	{name: "archive query", value: MAMQuery{
+		QueryID: "q", With: room.WithResource("Nick"), Start: time.Date(2026, 5, 1, 20, 30, 1, 123456e3, time.UTC), End: time.Date(2026, 5, 2, 0, 0, 0, 0, time.UTC),
+		BeforeID: "b", AfterID: "a", IDs: []string{"1", "2"}, Flip: true, Page: component.ResultSet{Max: 50, Index: -1, BeforeLast: true},
+	}, read: func(e *component.Element) any { v, _ := ParseMAMQuery(e); return v }},
+	{name: "archive answer", value: Fin{First: "1", Last: "9", Complete: true, Count: 12},
+		read: func(e *component.Element) any { v, _ := ParseFin(e); return v }},
 	{name: "result set", value: component.ResultSet{Max: 10, Index: -1, After: "peter@pixyland.org"},
 		read: func(e *component.Element) any { v, _, _ := component.ParseResultSet(e); return v }},
 	{name: "caps", value: component.Caps{Node: component.CapsNode, Ver: "QgayPKawpkPSDYmwT/WM94uAlu0="},

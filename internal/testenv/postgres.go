@@ -5,11 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // Postgres is a real PostgreSQL server with one empty database.
@@ -100,6 +103,26 @@ func (p *Postgres) DSN(parameters ...string) string {
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(postgresUser, p.password), Host: Address(p.ports[0]),
 		Path: "/postgres", RawQuery: q.Encode()}
 	return u.String()
+}
+
+// Stop ends the server politely and its connections at once: the signal the
+// others take would have it wait for its clients.
+func (p *Postgres) Stop() {
+	proc := p.Process()
+	proc.signal(syscall.SIGINT)
+	select {
+	case <-proc.done:
+	case <-time.After(stopGrace):
+	}
+	proc.Kill()
+}
+
+// Owner is the user the server runs as: a folder it shall use must be theirs.
+func (p *Postgres) Owner() (uid, gid int) {
+	if p.env.owner == nil {
+		return os.Getuid(), os.Getgid()
+	}
+	return int(p.env.owner.Uid), int(p.env.owner.Gid)
 }
 
 // Password is the one of the database's user.

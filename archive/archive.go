@@ -1,0 +1,119 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options say how an archive is kept.
+type Options struct {
+	Backend Backend
+	// Journal is the file that keeps what the database has not taken in yet; empty:
+	// none, and a killed process loses that.
+	Journal string
+	// Database names the database, so that a journal is not played into another.
+	Database    string
+	JournalSize int // bytes, for a new file; 0: DefaultJournalSize
+	Log         *slog.Logger
+}
+
+// Archive records lines. It is safe for concurrent use. Close it.
+type Archive struct {
+	backend Backend
+	log     *slog.Logger
+	journal *journal // nil: none
+	w       writer
+
+	mu      sync.Mutex // before a hall's
+	halls   map[Room]*hall
+	members map[memberKey]*Member
+	ahead   map[Room]int64 // where the last line of an empty hall was later than our clock
+
+	lines, refused atomic.Int64
+}
+
+// Open opens an archive. What a killed process left in the journal is brought to
+// the database first; where the database does not take it now, it stays in the
+// journal and is tried again. Errors are those of the journal: its file, or
+// ErrForeignJournal.
+func Open(o Options) (*Archive, error) {
+	a := &Archive{backend: o.Backend, log: o.Log, halls: map[Room]*hall{}, members: map[memberKey]*Member{}, ahead: map[Room]int64{}}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	var left []Op
+	if o.Journal != "" {
+		var err error
+		if a.journal, left, err = openJournal(o.Journal, o.Database, o.JournalSize); err != nil {
+			return nil, err
+		}
+	}
+	a.w.start(a, left)
+	if len(left) > 0 {
+		a.log.Info("lines that a killed process left behind are stored", "changes", len(left))
+	}
+	return a, nil
+}
+
+// Close brings what waits to the database and ends the archive. What the database
+// does not take stays in the journal, and the error says so.
+func (a *Archive) Close() error {
+	a.mu.Lock()
+	halls := make([]*hall, 0, len(a.halls))
+	for _, h := range a.halls {
+		halls = append(halls, h)
+	}
+	a.mu.Unlock()
+	for _, h := range halls {
+		h.settle(time.Time{})
+	}
+	err := a.w.close()
+	if a.journal != nil {
+		if err != nil {
+			err = errors.Join(err, errors.New("what was not stored is in the journal and is stored at the next start"))
+		}
+		err = errors.Join(err, a.journal.close())
+	}
+	return err
+}
+
+// Apply has an op done. When it returns true the op outlives the process; false:
+// the database has been refusing for so long that there is no room, and the op is
+// not done. It does not block.
+func (a *Archive) Apply(op Op) bool {
+	if a.w.put(op) {
+		return true
+	}
+	a.refused.Add(1)
+	return false
+}
+
+// Flush waits until what was applied before the call is in the database. An error
+// says why it is not; it stays where it is and is tried again.
+func (a *Archive) Flush(ctx context.Context) error { return a.w.flush(ctx) }
+
+// Stats is a snapshot for metrics.
+type Stats struct {
+	Lines   int64   // recorded since the start
+	Refused int64   // changes that could not be kept
+	Waiting int     // changes the database has not taken in
+	Journal float64 // the part of the journal in use, 0 to 1
+	Failing bool    // the database does not take anything now
+}
+
+// Stats returns the present figures.
+func (a *Archive) Stats() Stats {
+	s := Stats{Lines: a.lines.Load(), Refused: a.refused.Load()}
+	s.Waiting, s.Failing = a.w.state()
+	if a.journal != nil {
+		s.Journal = a.journal.fill()
+	}
+	return s
+}
+
+// NewKey is a key for a one-to-one line of this moment.
+func (a *Archive) NewKey(at time.Time) Key { return Key{At: at.UnixMicro(), Tie: tie()} }

@@ -1,0 +1,23 @@
+package archive
+
+// What tests need of the inside.
+const (
+	SettleTime = settleTime
+	ClockDoubt = clockDoubt
+)
+
+var (
+	AppendOp = appendOp
+	DecodeOp = decodeOp
+)
+
+// Kill ends what belongs to a process without anything of its polite end: the
+// mapping is dropped, as by the kernel.
+func Kill(a *Archive) {
+	a.w.mu.Lock()
+	a.w.closed = true
+	close(a.w.quit)
+	a.w.mu.Unlock()
+	a.w.wg.Wait()
+	_ = a.journal.close()
+}

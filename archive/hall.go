@@ -1,0 +1,228 @@
+package archive
+
+import (
+	"hash/maphash"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Bounds of what is remembered of the last lines of a shared room.
+const (
+	settleTime = 10 * time.Second // then who has not claimed a line did not get it
+	recallMost = 1024             // lines that wait for that
+	// A network's clock is believed when it is not ahead of ours by more.
+	clockDoubt = 10 * time.Second
+)
+
+var hashSeed = maphash.MakeSeed()
+
+func tie() uint32 { return rand.Uint32() }
+
+// hall is what is known of a room while users of the gateway are in it and record
+// it. Where the archive has an owner there is one member and nothing is shared.
+type hall struct {
+	a    *Archive
+	name Room
+
+	mu      sync.Mutex
+	members []*Member // by slot; nil: free
+	freed   []freedSlot
+	present int
+	last    int64 // key of the last line, in microseconds
+	recent  []heard
+}
+
+// freedSlot is a slot nobody has. Lines may still wait for who had it, so it is
+// not given away at once.
+type freedSlot struct {
+	slot int
+	at   time.Time
+}
+
+// takeSlot returns a slot for a new member.
+func (h *hall) takeSlot(now time.Time) int {
+	if len(h.freed) > 0 && now.Sub(h.freed[0].at) > 2*settleTime {
+		slot := h.freed[0].slot
+		h.freed = slices.Delete(h.freed, 0, 1)
+		return slot
+	}
+	h.members = append(h.members, nil)
+	return len(h.members) - 1
+}
+
+// heard is a line that others may claim.
+type heard struct {
+	hash   uint64
+	key    Key
+	came   time.Time
+	line   *Line // nil once settled
+	except string
+	expect bits // members who were there
+	claims bits // those who got it
+}
+
+// bits is a set of slots.
+type bits []uint64
+
+func (b bits) has(i int) bool { return i/64 < len(b) && b[i/64]&(1<<(i%64)) != 0 }
+
+func (b *bits) add(i int) {
+	for len(*b) <= i/64 {
+		*b = append(*b, 0)
+	}
+	(*b)[i/64] |= 1 << (i % 64)
+}
+
+// without returns the slots of b that are not in o.
+func (b bits) without(o bits) []int {
+	var out []int
+	for w, word := range b {
+		if w < len(o) {
+			word &^= o[w]
+		}
+		for i := 0; word != 0; i, word = i+1, word>>1 {
+			if word&1 != 0 {
+				out = append(out, w*64+i)
+			}
+		}
+	}
+	return out
+}
+
+// nextAt is the time of a line that is heard now: the network's, but never before
+// the last one, so that the archive's order is that in which lines were shown.
+func (h *hall) nextAt(at, now time.Time) int64 {
+	if at.IsZero() || at.After(now.Add(clockDoubt)) {
+		at = now
+	}
+	us := at.UnixMicro()
+	if us <= h.last {
+		us = h.last + 1
+	}
+	h.last = us
+	return us
+}
+
+// hash is what two users' copies of a line have in common.
+func (in *Heard) hash() uint64 {
+	var b maphash.Hash
+	b.SetSeed(hashSeed)
+	if in.NetID != "" {
+		_, _ = b.WriteString(in.NetID)
+		return b.Sum64()
+	}
+	_, _ = b.WriteString(in.Nick)
+	_ = b.WriteByte(0)
+	_, _ = b.WriteString(in.Body)
+	return b.Sum64()
+}
+
+// claim finds the line that m's copy is of: the first such one it has not claimed.
+// One from before m came, and one of which it is settled that m did not get it,
+// are not: then m's copy is m's alone.
+func (h *hall) claim(m *Member, hash uint64) (Key, bool) {
+	for i := range h.recent {
+		e := &h.recent[i]
+		if e.hash != hash || e.line == nil || e.key.At < m.since || e.except == m.user || e.claims.has(m.slot) {
+			continue
+		}
+		e.claims.add(m.slot)
+		return e.key, true
+	}
+	return Key{}, false
+}
+
+// remember keeps a line for others to claim.
+func (h *hall) remember(m *Member, hash uint64, l *Line, now time.Time) {
+	e := heard{hash: hash, key: l.Key, came: now, line: l, except: l.Except}
+	e.claims.add(m.slot)
+	for _, o := range h.members {
+		if o != nil && o.user != l.Except {
+			e.expect.add(o.slot)
+		}
+	}
+	if n := len(h.recent) - recallMost + 1; n > 0 {
+		for i := range n {
+			h.conclude(&h.recent[i])
+		}
+		h.recent = slices.Delete(h.recent, 0, n)
+	}
+	h.recent = append(h.recent, e)
+	h.a.w.watch(h)
+}
+
+// forget drops lines nobody will claim any more.
+func (h *hall) forget() {
+	h.recent = slices.DeleteFunc(h.recent, func(e heard) bool { return e.line == nil })
+}
+
+// conclude settles who gets a line: those who claimed it.
+func (h *hall) conclude(e *heard) {
+	l := e.line
+	if l == nil {
+		return
+	}
+	e.line = nil
+	missing := e.expect.without(e.claims)
+	switch {
+	case len(missing) == 0:
+		return
+	case len(missing) == 1 && e.except == "":
+		if m := h.members[missing[0]]; m != nil {
+			e.except = m.user
+			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Except: m.user})
+		}
+		return
+	}
+	first := true
+	for _, slot := range e.claims.without(nil) {
+		m := h.members[slot]
+		if m == nil {
+			continue
+		}
+		if first {
+			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Only: m.user})
+			first = false
+			continue
+		}
+		// The key differs in the tie alone: it stands where the line was shown.
+		own := *l
+		own.Only, own.Except, own.Tie = m.user, "", l.Tie+uint32(slot)+1
+		h.a.Apply(&AddLine{Room: h.name, Line: own})
+	}
+}
+
+// settle concludes lines that are old enough, all of them where now is zero, and
+// tells whether any are left.
+func (h *hall) settle(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	left := false
+	for i := range h.recent {
+		e := &h.recent[i]
+		if e.line == nil {
+			continue
+		}
+		if now.IsZero() || now.Sub(e.came) >= settleTime || len(e.expect.without(e.claims)) == 0 {
+			h.conclude(e)
+			continue
+		}
+		left = true
+	}
+	h.forget()
+	return left
+}
+
+// hides tells whether a line that is not settled yet has not reached m.
+func (h *hall) hides(m *Member, key Key) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := len(h.recent) - 1; i >= 0; i-- {
+		if e := &h.recent[i]; e.key == key {
+			return e.line != nil && !e.claims.has(m.slot)
+		}
+	}
+	return false
+}

@@ -1,0 +1,313 @@
+package archive
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"runtime/debug"
+	"sync"
+	"syscall"
+)
+
+// The journal is a file of fixed size that is mapped into memory: what is copied
+// there is the kernel's, and stays when the process is killed. It has two halves,
+// used in turn: while one is filled, the database takes in the other.
+//
+//	head (4096 bytes): magic, then which database it belongs to
+//	half: generation (8 bytes, 0: empty), then records
+//	record: length, checksum over generation and content (4 bytes each), content
+//
+// A record ends where the next one does not fit its checksum. Nothing is synced:
+// a power cut may cost what the database has not taken in yet.
+const (
+	journalHead  = 4096
+	journalMagic = "transportd journal 1\n"
+	recordHead   = 8
+
+	// DefaultJournalSize is the size of the file in bytes: room for some hundred
+	// thousand lines while the database cannot be written.
+	DefaultJournalSize = 32 << 20
+	minJournalSize     = journalHead + 2*4096
+)
+
+// Errors of the journal.
+var (
+	errFull   = errors.New("archive: the journal is full")
+	errBroken = errors.New("archive: the journal cannot be written any more")
+	// ErrForeignJournal is returned for a journal with lines of another database.
+	ErrForeignJournal = errors.New("the journal holds lines of another database")
+)
+
+type half struct {
+	mem  []byte
+	gen  uint64
+	used int // bytes, generation included
+	open int // records that the database has not taken in
+}
+
+// journal is safe for concurrent use.
+type journal struct {
+	mu      sync.Mutex
+	file    *os.File
+	mem     []byte
+	halves  [2]half
+	active  int
+	gen     uint64
+	scratch []byte
+	broken  bool
+}
+
+// openJournal opens or makes the journal of a database, and returns the ops in it
+// that the database may not have. Only one process may have it open; whoever
+// opens the database sees to that.
+func openJournal(path, database string, size int) (*journal, []Op, error) {
+	if size < minJournalSize {
+		size = DefaultJournalSize
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	j := &journal{file: f}
+	ops, err := j.attach(database, size)
+	if err != nil {
+		_ = j.close()
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return j, ops, nil
+}
+
+func (j *journal) attach(database string, size int) ([]Op, error) {
+	info, err := j.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() == 0 {
+		// Zeros are written, not left out: a hole in the file could find the disk
+		// full when memory is written, which nothing could answer.
+		if err := zeros(j.file, size); err != nil {
+			_ = j.file.Truncate(0)
+			return nil, err
+		}
+	} else if info.Size() < minJournalSize || info.Size() > 1<<30 {
+		return nil, errors.New("this is not a journal of transportd")
+	} else {
+		size = int(info.Size())
+	}
+	j.mem, err = syscall.Mmap(int(j.file.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map into memory: %w", err)
+	}
+	part := (size - journalHead) / 2
+	for i := range j.halves {
+		j.halves[i].mem = j.mem[journalHead+i*part : journalHead+(i+1)*part]
+	}
+	ops, err := j.replay()
+	if err != nil {
+		return nil, err
+	}
+	owner := sha256.Sum256([]byte(database))
+	head := j.mem[:journalHead]
+	at := len(journalMagic)
+	switch {
+	case string(head[:at]) != journalMagic:
+		if len(ops) > 0 || head[0] != 0 {
+			return nil, errors.New("this is not a journal of transportd")
+		}
+		copy(head[at:], owner[:])
+		copy(head, journalMagic)
+	case string(head[at:at+len(owner)]) != string(owner[:]):
+		if len(ops) > 0 {
+			return nil, ErrForeignJournal
+		}
+		copy(head[at:], owner[:])
+	}
+	return ops, nil
+}
+
+func zeros(f *os.File, size int) error {
+	chunk := make([]byte, 1<<16)
+	for off := 0; off < size; off += len(chunk) {
+		if _, err := f.WriteAt(chunk[:min(len(chunk), size-off)], int64(off)); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
+}
+
+// replay reads what both halves hold, the older one first. They stay as they are
+// until release says that the database has it.
+func (j *journal) replay() ([]Op, error) {
+	order := [2]int{0, 1}
+	for i := range j.halves {
+		j.halves[i].gen = binary.BigEndian.Uint64(j.halves[i].mem)
+	}
+	if j.halves[0].gen > j.halves[1].gen {
+		order = [2]int{1, 0}
+	}
+	var ops []Op
+	for _, i := range order {
+		h := &j.halves[i]
+		h.used = 8
+		if h.gen == 0 {
+			continue
+		}
+		j.gen = max(j.gen, h.gen)
+		for {
+			content, ok := h.record(h.used)
+			if !ok {
+				break
+			}
+			op, err := decodeOp(content)
+			if err != nil {
+				return nil, err
+			}
+			ops = append(ops, op)
+			h.open++
+			h.used += recordHead + len(content)
+		}
+	}
+	j.active = order[1]
+	return ops, nil
+}
+
+// record returns the content of the record at an offset; false where there is
+// none.
+func (h *half) record(at int) ([]byte, bool) {
+	if at+recordHead > len(h.mem) {
+		return nil, false
+	}
+	n := int(binary.BigEndian.Uint32(h.mem[at:]))
+	if n == 0 || n > len(h.mem)-at-recordHead {
+		return nil, false
+	}
+	content := h.mem[at+recordHead : at+recordHead+n]
+	if binary.BigEndian.Uint32(h.mem[at+4:]) != checksum(h.gen, content) {
+		return nil, false
+	}
+	return content, true
+}
+
+func checksum(gen uint64, content []byte) uint32 {
+	return crc32.Update(uint32(gen)*2654435761, crc32.IEEETable, content)
+}
+
+// append stores an op. When it returns nil the op outlives the process. errFull:
+// the database has not taken in enough of what came before.
+//
+// A page that cannot be had (a broken disk, a file cut off under us) faults: that
+// is an error like another and no crash.
+func (j *journal) append(op Op) (in int, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			j.broken, err = true, errBroken
+		}
+	}()
+	if j.broken {
+		return 0, errBroken
+	}
+	j.scratch = appendOp(j.scratch[:0], op)
+	h := &j.halves[j.active]
+	need := recordHead + len(j.scratch)
+	if h.gen == 0 || h.used+need > len(h.mem) {
+		if err := j.turn(need); err != nil {
+			return 0, err
+		}
+		h = &j.halves[j.active]
+	}
+	at := h.mem[h.used:]
+	copy(at[recordHead:], j.scratch)
+	binary.BigEndian.PutUint32(at[4:], checksum(h.gen, j.scratch))
+	binary.BigEndian.PutUint32(at, uint32(len(j.scratch)))
+	h.used += need
+	h.open++
+	if cap(j.scratch) > 1<<16 {
+		j.scratch = nil
+	}
+	return j.active, nil
+}
+
+// turn begins the next half, or the same one anew where nothing in it is needed.
+func (j *journal) turn(need int) error {
+	next := j.active
+	if j.halves[next].open > 0 {
+		next = 1 - next
+	}
+	h := &j.halves[next]
+	if h.open > 0 || 8+need > len(h.mem) {
+		return errFull
+	}
+	j.begin(h)
+	j.active = next
+	return nil
+}
+
+func (j *journal) begin(h *half) {
+	j.gen++
+	h.gen, h.used = j.gen, 8
+	binary.BigEndian.PutUint64(h.mem, h.gen)
+}
+
+// release says that the database has taken in so many records of each half.
+func (j *journal) release(n [2]int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range j.halves {
+		h := &j.halves[i]
+		h.open -= n[i]
+		if h.open > 0 || h.gen == 0 {
+			continue
+		}
+		if i != j.active || h.used > len(h.mem)/4 {
+			// Its records no longer fit its generation.
+			h.gen, h.used = 0, 8
+			binary.BigEndian.PutUint64(h.mem, 0)
+		}
+	}
+}
+
+// pending counts the records of each half.
+func (j *journal) pending() [2]int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return [2]int{j.halves[0].open, j.halves[1].open}
+}
+
+// fill is the part of the journal that is in use, 0 to 1.
+func (j *journal) fill() float64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	used, all := 0, 0
+	for i := range j.halves {
+		h := &j.halves[i]
+		all += len(h.mem)
+		if h.open > 0 {
+			used += h.used
+		}
+	}
+	return float64(used) / float64(all)
+}
+
+// close gives the file back. What the database has not taken in stays.
+func (j *journal) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var err error
+	if j.mem != nil {
+		for i := range j.halves {
+			if h := &j.halves[i]; !j.broken && h.open == 0 && h.gen != 0 {
+				binary.BigEndian.PutUint64(h.mem, 0)
+			}
+		}
+		j.broken = true
+		err = syscall.Munmap(j.mem)
+		j.mem = nil
+	}
+	return errors.Join(err, j.file.Close())
+}

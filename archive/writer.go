@@ -1,0 +1,346 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Times and sizes of the writer.
+const (
+	gather     = 15 * time.Millisecond // lines of a burst come in one transaction
+	batchLimit = 1000                  // ops in one transaction
+	retryAfter = time.Second
+	writeTime  = 20 * time.Second
+	closeTime  = 5 * time.Second
+	// queueLimit bounds what waits where there is no journal to do it.
+	queueLimit = 100_000
+)
+
+var errClosed = errors.New("archive: closed")
+
+// queued is an op and the half of the journal that has it.
+type queued struct {
+	op Op
+	in int // -1: no journal
+}
+
+// writer brings ops to the database, in their order, from one goroutine.
+type writer struct {
+	a *Archive
+
+	mu       sync.Mutex
+	queue    []queued
+	put0     uint64 // ops taken so far
+	done0    uint64 // ops in the database so far
+	failing  error  // why the last batch was refused
+	tries    int    // of the batch at the head; belongs to run
+	hurry    bool   // somebody waits
+	closed   bool
+	written  chan struct{} // closed, and renewed, after each attempt
+	wake     chan struct{} // has room for one
+	quit     chan struct{}
+	wg       sync.WaitGroup
+	watching map[*hall]struct{} // halls with unsettled lines
+}
+
+func (w *writer) start(a *Archive, left []Op) {
+	w.a = a
+	w.written, w.wake, w.quit = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
+	w.watching = make(map[*hall]struct{})
+	if len(left) > 0 {
+		pending := a.journal.pending()
+		first := 1 - a.journal.active
+		for i, op := range left {
+			in := a.journal.active
+			if i < pending[first] {
+				in = first
+			}
+			w.queue = append(w.queue, queued{op, in})
+		}
+		w.put0 = uint64(len(left))
+		w.hurry = true
+		w.wake <- struct{}{}
+	}
+	w.wg.Go(w.run)
+}
+
+// put takes an op over; false: there is no room.
+func (w *writer) put(op Op) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	in := -1
+	if j := w.a.journal; j != nil {
+		var err error
+		if in, err = j.append(op); err != nil {
+			return false
+		}
+	} else if len(w.queue) >= queueLimit {
+		return false
+	}
+	w.queue = append(w.queue, queued{op, in})
+	w.put0++
+	if len(w.queue) == 1 || len(w.queue) == batchLimit {
+		w.nudge()
+	}
+	return true
+}
+
+// nudge wakes the writer.
+func (w *writer) nudge() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes whenever something waits, until the writer is closed.
+func (w *writer) run() {
+	tick := time.NewTicker(time.Second)
+	tick.Stop()
+	ticking := false
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.wake:
+			for more := true; more; {
+				w.linger()
+				more = w.batch()
+			}
+		case <-tick.C:
+		case <-w.quit:
+			return
+		}
+		if busy := w.settle(); busy != ticking {
+			if ticking = busy; busy {
+				tick.Reset(time.Second)
+			} else {
+				tick.Stop()
+			}
+		}
+	}
+}
+
+// linger waits for company for the first op, unless somebody is waiting already
+// or there is enough.
+func (w *writer) linger() {
+	w.mu.Lock()
+	now := w.hurry || w.closed || len(w.queue) >= batchLimit
+	w.mu.Unlock()
+	if now {
+		return
+	}
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.wake: // enough, or a hurry
+	case <-w.quit:
+	}
+}
+
+// batch writes one batch and tells whether another waits already. While the
+// database refuses it is tried again every second.
+func (w *writer) batch() bool {
+	w.mu.Lock()
+	n := min(len(w.queue), batchLimit)
+	if n == 0 {
+		w.hurry = false
+		w.mu.Unlock()
+		return false
+	}
+	ops := make([]Op, n)
+	for i := range ops {
+		ops[i] = w.queue[i].op
+	}
+	w.mu.Unlock()
+
+	err := w.write(ops)
+	if err != nil && w.tries >= salvageAfter {
+		err = w.salvage(ops, err)
+	}
+
+	w.mu.Lock()
+	if (err == nil) != (w.failing == nil) {
+		w.report(err)
+	}
+	w.failing = err
+	w.tries++
+	var halves [2]int
+	if err == nil {
+		w.tries = 0
+		for _, q := range w.queue[:n] {
+			if q.in >= 0 {
+				halves[q.in]++
+			}
+		}
+		left := copy(w.queue, w.queue[n:])
+		clear(w.queue[left:])
+		if w.queue = w.queue[:left]; left == 0 && cap(w.queue) > batchLimit {
+			w.queue = nil
+		}
+		w.done0 += uint64(n)
+	}
+	more := len(w.queue) > 0
+	if !more {
+		w.hurry = false
+	}
+	close(w.written)
+	w.written = make(chan struct{})
+	closed := w.closed
+	w.mu.Unlock()
+	if err == nil {
+		if w.a.journal != nil {
+			w.a.journal.release(halves)
+		}
+		return more
+	}
+	if closed {
+		return false
+	}
+	select {
+	case <-time.After(retryAfter):
+	case <-w.quit:
+	}
+	return true
+}
+
+func (w *writer) write(ops []Op) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	return w.a.backend.WriteArchive(ctx, ops)
+}
+
+// salvageAfter is how often a batch is refused until its ops are tried alone.
+const salvageAfter = 3
+
+// salvage writes the ops of a batch one by one: where some can be stored, those
+// that cannot are at fault themselves. They are given up, so that they do not hold
+// up all that come after them.
+func (w *writer) salvage(ops []Op, why error) error {
+	refused, stored := map[Op]error{}, 0
+	for _, op := range ops {
+		err := w.write([]Op{op})
+		if err == nil {
+			stored++
+			continue
+		}
+		refused[op] = err
+		if stored == 0 && len(refused) > 3 {
+			return why // the database takes nothing
+		}
+	}
+	if stored == 0 {
+		return why
+	}
+	for op, err := range refused {
+		w.a.refused.Add(1)
+		w.a.log.Error("a change of the archive cannot be stored and is given up", "kind", fmt.Sprintf("%T", op), "err", err)
+	}
+	return nil
+}
+
+func (w *writer) report(err error) {
+	if err != nil {
+		w.a.log.Error("lines cannot be stored now; they are kept and tried again", "err", err)
+		return
+	}
+	w.a.log.Info("lines can be stored again")
+}
+
+// flush waits until what was put before is in the database.
+func (w *writer) flush(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	upTo := w.put0
+	for first := true; w.done0 < upTo; first = false {
+		if w.failing != nil && !first {
+			return w.failing
+		}
+		if w.closed {
+			return errClosed
+		}
+		w.hurry = true
+		w.nudge()
+		written := w.written
+		failing := w.failing
+		w.mu.Unlock()
+		var err error
+		select {
+		case <-written:
+		case <-ctx.Done():
+			err = ctx.Err()
+			if failing != nil {
+				err = failing
+			}
+		}
+		w.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) state() (waiting int, failing bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue), w.failing != nil
+}
+
+// watch has a hall's lines settled when their time has come.
+func (w *writer) watch(h *hall) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, known := w.watching[h]; !known && !w.closed {
+		w.watching[h] = struct{}{}
+		w.nudge()
+	}
+}
+
+// settle looks after the halls that are watched, and tells whether there are any
+// left.
+func (w *writer) settle() bool {
+	w.mu.Lock()
+	halls := make([]*hall, 0, len(w.watching))
+	for h := range w.watching {
+		halls = append(halls, h)
+	}
+	w.mu.Unlock()
+	for _, h := range halls {
+		if h.settle(time.Now()) {
+			continue
+		}
+		w.mu.Lock()
+		delete(w.watching, h)
+		w.mu.Unlock()
+		if h.settle(time.Now()) { // something came in between
+			w.watch(h)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.watching) > 0
+}
+
+// close writes what waits, for some seconds, and ends the goroutine.
+func (w *writer) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	err := w.flush(ctx)
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return errClosed
+	}
+	w.closed = true
+	close(w.quit)
+	w.mu.Unlock()
+	w.wg.Wait()
+	return err
+}

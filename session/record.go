@@ -1,0 +1,252 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"transportd/archive"
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+// archived names the archive of the room: shared by all who hear the same there,
+// else the user's own.
+func (r *room) archived() archive.Room {
+	a := archive.Room{Gateway: r.m.domain.Domain, Network: string(r.l.id), Room: string(r.id)}
+	if !r.l.net.Capabilities(bridges.Place{Room: r.id}).Shared {
+		a.Owner = r.user.String()
+	}
+	return a
+}
+
+// startRecording has the lines of a room the user is in recorded, where the user
+// wants that.
+func (r *room) startRecording() {
+	if r.m.archive == nil || r.rec != nil || !r.wantsRecord() {
+		return
+	}
+	r.rec = r.m.archive.Enter(r.archived(), r.user.String(), r.jid.String(), r.nick)
+}
+
+// stopRecording ends that: the user is out, or does not want it any more.
+func (r *room) stopRecording() {
+	if r.rec != nil {
+		r.rec.Leave()
+		r.rec = nil
+	}
+}
+
+// record stores a line, before anybody is shown it, and gives it its stanza-id and
+// its time. A line that cannot be stored is shown all the same, under another id.
+func (r *room) record(l *line, in archive.Heard) {
+	if r.rec != nil {
+		in.Nick, in.Body, in.Occupant, in.At, in.Self = l.from, l.body, l.occ, l.at, l.self
+		in.ID = l.id
+		if key, ok := r.rec.Record(&in); ok {
+			l.key, l.sid, l.at = key, key.String(), key.Time()
+		} else {
+			r.m.stats.unrecorded.Add(1)
+		}
+	}
+	if l.sid == "" {
+		l.sid = l.id
+	}
+	if l.sid == "" {
+		l.sid = r.m.ids.at(time.UnixMilli(l.came / int64(time.Millisecond)))
+	}
+	if l.id == "" {
+		l.id = l.sid
+	}
+}
+
+// unstored are children of a user's own line that its archived form goes without:
+// they are made anew, or mean something at the moment only.
+func unstored(c *component.Element) bool {
+	switch c.Space {
+	case xep.NSStanzaID:
+		return c.Name == "stanza-id"
+	case xep.NSOccupantID, xep.NSDelay, xep.NSChatStates, xep.NSReceipts:
+		return true
+	}
+	return c.Space == component.NSComponent && c.Name == "body"
+}
+
+// recordOwn stores what the user said, as the client wrote it, and what it changes
+// of earlier lines.
+func (r *room) recordOwn(l *line, st *component.Stanza) {
+	if r.rec == nil {
+		r.record(l, archive.Heard{})
+		return
+	}
+	r.record(l, archive.Heard{Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })})
+	if id := xep.ParseRetract(st.Element); id != "" {
+		r.changeOwn(id, func(key archive.Key) { r.rec.Retract(key, time.Now()) })
+		return
+	}
+	if id := xep.ParseReplace(st.Element); id != "" && l.body != "" {
+		body, key := l.body, l.key
+		r.changeOwn(id, func(old archive.Key) {
+			if old != key {
+				r.rec.Amend(old, body, nil, time.Now())
+			}
+		})
+	}
+}
+
+// changeOwn finds one of the user's own lines by its id and calls f with its key,
+// while the room is recorded.
+func (r *room) changeOwn(id string, f func(archive.Key)) {
+	if l := r.find(id); l != nil {
+		if l.self && !l.key.IsZero() {
+			f(l.key)
+		}
+		return
+	}
+	user, jid := r.user.String(), r.jid.String()
+	r.work(func() func() {
+		ctx, cancel := r.m.queryContext()
+		defer cancel()
+		old, ok, err := r.m.archive.Recent(ctx, r.m.domain.Domain, user, jid, id)
+		if key, is := archive.ParseKey(id); !ok && is && err == nil {
+			lines, e := r.m.archive.ByKey(ctx, r.m.domain.Domain, user, jid, []archive.Key{key})
+			if err = e; len(lines) == 1 && lines[0].Self {
+				old, ok = lines[0], true
+			}
+		}
+		return func() {
+			if err != nil {
+				r.log.Warn("an earlier line could not be changed in the archive", "error", err)
+			}
+			if ok && r.rec != nil {
+				f(old.Key)
+			}
+		}
+	})
+}
+
+// playback is lines that the network plays back, waiting to be compared with
+// what the archive has.
+type playback struct {
+	waiting []*bridges.Message
+	busy    bool
+	taken   map[archive.Key]bool // found to be among those played back
+	until   time.Time
+}
+
+// maxPlayback bounds the lines that wait to be compared; beyond it they are shown
+// without.
+const maxPlayback = 2000
+
+// onPlayback takes an old line from the network: the user has it already, or it
+// is put where it belongs and shown.
+func (r *room) onPlayback(ev *bridges.Message) {
+	p := r.played
+	if p == nil {
+		p = &playback{taken: map[archive.Key]bool{}}
+		r.played = p
+	}
+	if len(p.waiting) >= maxPlayback {
+		r.heard(ev)
+		return
+	}
+	p.waiting = append(p.waiting, ev)
+	if !p.busy {
+		r.comparePlayback()
+	}
+}
+
+// comparePlayback asks the archive about the lines that wait.
+func (r *room) comparePlayback() {
+	p := r.played
+	batch := p.waiting
+	p.waiting, p.busy = nil, true
+	user, jid := r.user.String(), r.jid.String()
+	heard := make([]archive.Heard, len(batch))
+	for i, ev := range batch {
+		heard[i] = archive.Heard{Nick: ev.From.Nick, Body: bodyOf(ev), NetID: string(ev.ID), At: ev.At}
+	}
+	ok := r.work(func() func() {
+		ctx, cancel := r.m.queryContext()
+		defer cancel()
+		known := make([]bool, len(batch))
+		var err error
+		for i := range heard {
+			if known[i], err = r.m.archive.Has(ctx, r.m.domain.Domain, user, jid, &heard[i], p.taken); err != nil {
+				break
+			}
+		}
+		return func() {
+			if err != nil {
+				r.log.Warn("lines played back could not be compared with the archive", "error", err)
+			}
+			r.playedBack(batch, known)
+		}
+	})
+	if !ok {
+		r.after(playbackAgain, func() {
+			if r.played == p {
+				p.waiting = append(batch, p.waiting...)
+				r.comparePlayback()
+			}
+		})
+	}
+}
+
+// playbackAgain is until lines are compared that found no free worker.
+const playbackAgain = time.Second
+
+// playedBack shows those lines of a batch that the user did not have.
+func (r *room) playedBack(batch []*bridges.Message, known []bool) {
+	p := r.played
+	if r.rooms[r.jid.Local] != r || p == nil {
+		return
+	}
+	for i, ev := range batch {
+		if !known[i] {
+			r.heard(ev)
+		}
+	}
+	p.busy = false
+	if len(p.waiting) > 0 {
+		r.comparePlayback()
+		return
+	}
+	// A playback comes in one go; the next one is compared afresh.
+	r.after(playbackAgain*10, func() {
+		if r.played == p && !p.busy && len(p.waiting) == 0 {
+			r.played = nil
+		}
+	})
+}
+
+// bodyOf is a message's text as users see it.
+func bodyOf(ev *bridges.Message) string {
+	body := ev.Body
+	if ev.Kind == bridges.Emote {
+		body = "/me " + body
+	}
+	if ev.To != "" {
+		body = "[" + ev.To + "] " + body
+	}
+	return body
+}
+
+// stored is a line of the archive as the room shows lines.
+func stored(a *archive.Line) line {
+	l := line{key: a.Key, id: a.ID, sid: a.Key.String(), from: a.Nick, body: a.Body, at: a.Time(), occ: a.Occupant, self: a.Self,
+		extra: a.Extra, retracted: a.Retracted}
+	if l.id == "" {
+		l.id = l.sid
+	}
+	return l
+}
+
+// newerThan returns those of lines that come behind a key.
+func newerThan(lines []line, key archive.Key) []line {
+	i := slices.IndexFunc(lines, func(l line) bool { return l.key.Compare(key) > 0 })
+	if i < 0 {
+		return nil
+	}
+	return lines[i:]
+}
