@@ -31,30 +31,47 @@ func discardListener(ctx context.Context, tx *sql.Tx, gateway, jid string) error
 	return nil
 }
 
-// ForgetArchive makes a user forget what was said in a room: the lines nobody else
-// saw are deleted, and the user no longer sees the others.
+// ForgetArchive makes a user forget what was said in a room until now: the lines
+// nobody else sees are deleted, step by step, and the user no longer sees the others.
+// An error may leave some of them; to call it again goes on.
 func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string) error {
-	const mine = `(SELECT listeners.id FROM listeners JOIN users ON users.id = listeners."user" WHERE gateway = ? AND users.jid = ?)`
-	const there = `(SELECT archive FROM views WHERE jid = ? AND listener = ` + mine + `)`
-	return db.save(ctx, "forget archive", func(tx *sql.Tx) error {
-		for _, s := range []struct {
-			query string
-			args  []any
-		}{
-			{`INSERT INTO garbage (archive, listener) SELECT archive, listener FROM views WHERE jid = ? AND listener = ` + mine +
-				` ON CONFLICT DO NOTHING`, []any{jid, gateway, user}},
+	var views []view
+	err := db.readArchive(ctx, "forget archive", func(r *archiveRead) (err error) {
+		views, err = r.views(gateway, user, jid)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	now := time.Now().UnixMicro()
+	if err := db.save(ctx, "forget archive", func(tx *sql.Tx) error {
+		for _, v := range views {
 			// A visit that is not over goes on from here.
-			{`UPDATE visits SET since = ? WHERE until IS NULL AND archive IN ` + there + ` AND listener = ` + mine,
-				[]any{time.Now().UnixMicro(), jid, gateway, user, gateway, user}},
-			{`DELETE FROM visits WHERE until IS NOT NULL AND archive IN ` + there + ` AND listener = ` + mine,
-				[]any{jid, gateway, user, gateway, user}},
-		} {
-			if _, err := tx.ExecContext(ctx, s.query, s.args...); err != nil {
+			if _, err := tx.ExecContext(ctx, "UPDATE visits SET since = ? WHERE until IS NULL AND listener = ? AND archive = ?",
+				now, v.listener, v.archive); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM visits WHERE until IS NOT NULL AND listener = ? AND archive = ?",
+				v.listener, v.archive); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}); err != nil {
+		return err
+	}
+	// Not as garbage, which would take what the user says afterwards along.
+	t := trim{db: db, ctx: ctx}
+	for _, v := range views {
+		where, args := "archive = ? AND at < ?", []any{v.archive, now}
+		if v.shared {
+			where, args = where+" AND seen = ? AND seen > 0", append(args, v.listener)
+		}
+		if err := t.lines(where, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TrimOptions bound what archives hold.
