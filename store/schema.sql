@@ -149,7 +149,6 @@ CREATE INDEX privates_pending ON privates (listener, at) WHERE pending = 1;
 CREATE TABLE garbage (
 	archive  INTEGER NOT NULL,
 	listener INTEGER NOT NULL, -- 0: all lines, and the archive
-	before   INTEGER NOT NULL, -- lines of an earlier time
 	PRIMARY KEY (archive, listener)
 ) STRICT, WITHOUT ROWID;
 

@@ -13,52 +13,65 @@ const trimStep = 500
 // trimPause is between two of them.
 const trimPause = 5 * time.Millisecond
 
-// sooner adds garbage to what is there already.
-const sooner = " ON CONFLICT (archive, listener) DO UPDATE SET before = excluded.before"
-
 // discardListener marks what a user alone has in archives as garbage: it is
 // deleted piece by piece, by TrimArchive.
 func discardListener(ctx context.Context, tx *sql.Tx, gateway, jid string) error {
 	for _, query := range []string{
-		`INSERT INTO garbage (archive, listener, before) SELECT DISTINCT archive, listener, CAST(? AS BIGINT) FROM views
+		`INSERT INTO garbage (archive, listener) SELECT DISTINCT archive, listener FROM views
 			JOIN listeners ON listeners.id = listener JOIN users ON users.id = listeners."user"
-			WHERE gateway = ? AND users.jid = ?` + sooner,
-		`INSERT INTO garbage (archive, listener, before) SELECT archives.id, 0, CAST(? AS BIGINT) FROM archives
+			WHERE gateway = ? AND users.jid = ? ON CONFLICT DO NOTHING`,
+		`INSERT INTO garbage (archive, listener) SELECT archives.id, 0 FROM archives
 			JOIN listeners ON listeners.id = owner JOIN users ON users.id = listeners."user"
-			WHERE users.gateway = ? AND users.jid = ?` + sooner,
+			WHERE users.gateway = ? AND users.jid = ? ON CONFLICT DO NOTHING`,
 	} {
-		if _, err := tx.ExecContext(ctx, query, int64(forever), gateway, jid); err != nil {
+		if _, err := tx.ExecContext(ctx, query, gateway, jid); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ForgetArchive makes a user forget what was said in a room: the lines nobody else
-// saw are deleted, and the user no longer sees the others.
+// ForgetArchive makes a user forget what was said in a room until now: the lines
+// nobody else sees are deleted, step by step, and the user no longer sees the others.
+// An error may leave some of them; to call it again goes on.
 func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string) error {
-	const mine = `(SELECT listeners.id FROM listeners JOIN users ON users.id = listeners."user" WHERE gateway = ? AND users.jid = ?)`
-	const there = `(SELECT archive FROM views WHERE jid = ? AND listener = ` + mine + `)`
+	var views []view
+	err := db.readArchive(ctx, "forget archive", func(r *archiveRead) (err error) {
+		views, err = r.views(gateway, user, jid)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	now := time.Now().UnixMicro()
-	return db.save(ctx, "forget archive", func(tx *sql.Tx) error {
-		for _, s := range []struct {
-			query string
-			args  []any
-		}{
-			{`INSERT INTO garbage (archive, listener, before) SELECT archive, listener, CAST(? AS BIGINT) FROM views
-				WHERE jid = ? AND listener = ` + mine + sooner, []any{now, jid, gateway, user}},
+	if err := db.save(ctx, "forget archive", func(tx *sql.Tx) error {
+		for _, v := range views {
 			// A visit that is not over goes on from here.
-			{`UPDATE visits SET since = ? WHERE until IS NULL AND archive IN ` + there + ` AND listener = ` + mine,
-				[]any{now, jid, gateway, user, gateway, user}},
-			{`DELETE FROM visits WHERE until IS NOT NULL AND archive IN ` + there + ` AND listener = ` + mine,
-				[]any{jid, gateway, user, gateway, user}},
-		} {
-			if _, err := tx.ExecContext(ctx, s.query, s.args...); err != nil {
+			if _, err := tx.ExecContext(ctx, "UPDATE visits SET since = ? WHERE until IS NULL AND listener = ? AND archive = ?",
+				now, v.listener, v.archive); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "DELETE FROM visits WHERE until IS NOT NULL AND listener = ? AND archive = ?",
+				v.listener, v.archive); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}); err != nil {
+		return err
+	}
+	// Not as garbage, which would take what the user says afterwards along.
+	t := trim{db: db, ctx: ctx}
+	for _, v := range views {
+		where, args := "archive = ? AND at < ?", []any{v.archive, now}
+		if v.shared {
+			where, args = where+" AND seen = ? AND seen > 0", append(args, v.listener)
+		}
+		if err := t.lines(where, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TrimOptions bound what archives hold.
@@ -145,25 +158,25 @@ func (t *trim) lines(where string, args ...any) error {
 	}
 }
 
-type trash struct{ archive, listener, before int64 }
+type trash struct{ archive, listener int64 }
 
 // garbage deletes what users who are gone have left.
 func (t *trim) garbage() error {
 	all, err := page(t.ctx, t.db, "garbage", func(rows *sql.Rows) (g trash, err error) {
-		return g, rows.Scan(&g.archive, &g.listener, &g.before)
-	}, "SELECT archive, listener, before FROM garbage ORDER BY listener, archive")
+		return g, rows.Scan(&g.archive, &g.listener)
+	}, "SELECT archive, listener FROM garbage ORDER BY listener, archive")
 	if err != nil {
 		return err
 	}
 	for _, g := range all {
-		where, args := "archive = ? AND at < ?", []any{g.archive, g.before}
+		where, args := "archive = ?", []any{g.archive}
 		if g.listener != 0 {
-			where, args = "archive = ? AND at < ? AND seen = ? AND seen > 0", []any{g.archive, g.before, g.listener}
+			where, args = "archive = ? AND seen = ? AND seen > 0", []any{g.archive, g.listener}
 		}
 		if err := t.lines(where, args...); err != nil {
 			return err
 		}
-		if _, err := t.step("DELETE FROM garbage WHERE archive = ? AND listener = ? AND before = ?", g.archive, g.listener, g.before); err != nil {
+		if _, err := t.step("DELETE FROM garbage WHERE archive = ? AND listener = ?", g.archive, g.listener); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	flags := root.PersistentFlags()
 	flags.StringVarP(&f.file, "config", "c", defaultConfigFile(), "the config `file`; TRANSPORTD_CONFIG sets another default")
-	root.AddCommand(newRunCommand(f), newCheckCommand(f), newInitCommand(f), newBackupCommand(f), newDBCommand(f), newVersionCommand())
+	root.AddCommand(newRunCommand(f), newCheckCommand(f), newInitCommand(f), newBackupCommand(f), newExportCommand(f), newDBCommand(f), newVersionCommand())
 	return root
 }
 
