@@ -117,6 +117,29 @@ func (p *Postgres) Stop() {
 	proc.Kill()
 }
 
+// Start starts a stopped server. One that was killed leaves children that end a
+// moment later, and until then none starts.
+func (p *Postgres) Start(ctx context.Context) error {
+	for attempt := 1; ; attempt++ {
+		before := len(p.Log())
+		err := p.Server.Start(ctx)
+		if err == nil || attempt == 50 || !strings.Contains(p.Log()[min(before, len(p.Log())):], "pre-existing shared memory block") {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Restart kills the server and starts it again.
+func (p *Postgres) Restart(ctx context.Context) error {
+	p.Kill9()
+	return p.Start(ctx)
+}
+
 // Owner is the user the server runs as: a folder it shall use must be theirs.
 func (p *Postgres) Owner() (uid, gid int) {
 	if p.env.owner == nil {
