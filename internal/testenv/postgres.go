@@ -117,6 +117,25 @@ func (p *Postgres) Stop() {
 	proc.Kill()
 }
 
+// Kill9 ends the server as a crash would, and waits until the processes it had
+// started, in sessions of their own, have noticed: before that no other begins.
+func (p *Postgres) Kill9() {
+	p.Process().Kill()
+	data := filepath.Join(p.dir, "data")
+	for end := time.Now().Add(stopGrace); inhabited(data) && time.Now().Before(end); {
+		time.Sleep(poll)
+	}
+}
+
+// inhabited tells whether a process has a folder as its own.
+func inhabited(dir string) bool {
+	all, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	return slices.ContainsFunc(all, func(cwd string) bool {
+		at, err := os.Readlink(cwd)
+		return err == nil && at == dir
+	})
+}
+
 // Owner is the user the server runs as: a folder it shall use must be theirs.
 func (p *Postgres) Owner() (uid, gid int) {
 	if p.env.owner == nil {
