@@ -26,6 +26,9 @@ type backend interface {
 	// intact says, before each write, why the database is not to be written to
 	// now: it is no longer the one that was claimed. It does not block.
 	intact() error
+	// epoch changes when what was committed last may be gone: a database server
+	// that was killed forgets what the batch pool wrote in its last moment.
+	epoch() int64
 	// pool opens connections of a kind. It does not connect yet.
 	pool(k poolKind) (*sql.DB, error)
 	// state reads what is there, inside a transaction of migrate.

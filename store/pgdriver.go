@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -46,12 +45,12 @@ func (t *texts) of(query string) string {
 // connector makes connections that understand what the rest of the store writes.
 type connector struct {
 	driver.Connector
-	texts    *texts
+	p        *postgres
 	readOnly bool
 }
 
-func newConnector(config *pgx.ConnConfig, t *texts, readOnly bool) *connector {
-	return &connector{Connector: stdlib.GetConnector(*config), texts: t, readOnly: readOnly}
+func (p *postgres) connector(params map[string]string, readOnly bool) *connector {
+	return &connector{Connector: stdlib.GetConnector(*p.with(params)), p: p, readOnly: readOnly}
 }
 
 // Connect implements driver.Connector.
@@ -60,7 +59,10 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pgConn{Conn: inner.(*stdlib.Conn), texts: c.texts, readOnly: c.readOnly}, nil
+	if !c.readOnly {
+		c.p.writes.Add(1)
+	}
+	return &pgConn{Conn: inner.(*stdlib.Conn), texts: c.p.texts, readOnly: c.readOnly}, nil
 }
 
 // pgConn is a connection with SQLite's way of writing placeholders and booleans.

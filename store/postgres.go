@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +26,7 @@ const connectTime = 5 * time.Second
 type postgres struct {
 	config *pgx.ConnConfig
 	texts  *texts
+	writes atomic.Int64 // connections that were made to write
 	lock   *pgLock
 	log    *slog.Logger
 }
@@ -73,6 +75,8 @@ func (p *postgres) with(params map[string]string) *pgx.ConnConfig {
 	return c
 }
 
+func (p *postgres) epoch() int64 { return p.writes.Load() }
+
 func (p *postgres) pool(k poolKind) (*sql.DB, error) {
 	params := map[string]string{"synchronous_commit": "on"}
 	switch k {
@@ -82,7 +86,7 @@ func (p *postgres) pool(k poolKind) (*sql.DB, error) {
 		params["default_transaction_read_only"] = "on"
 		params["default_transaction_isolation"] = "repeatable read"
 	}
-	pool := sql.OpenDB(newConnector(p.with(params), p.texts, k == readPool))
+	pool := sql.OpenDB(p.connector(params, k == readPool))
 	sizePool(pool, k)
 	return pool, nil
 }

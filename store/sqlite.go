@@ -124,6 +124,8 @@ func (s *sqlite) pool(k poolKind) (*sql.DB, error) {
 	return pool, nil
 }
 
+func (*sqlite) epoch() int64 { return 0 }
+
 // sizePool bounds the connections of a pool.
 func sizePool(pool *sql.DB, k poolKind) {
 	pool.SetMaxOpenConns(poolSize[k])

@@ -56,6 +56,7 @@ type DB struct {
 	seal    *sealer
 	queue   *queue
 
+	epoch       int64 // of the last write
 	ids         archiveIDs
 	lineInserts [len(lineRows)]*sql.Stmt // of the batch connection
 }
@@ -200,6 +201,10 @@ func (db *DB) write(ctx context.Context, op string, pool *sql.DB, f func(*sql.Tx
 	tx, err := pool.BeginTx(ctx, nil)
 	if err != nil {
 		return db.explain(op, err)
+	}
+	if e := db.backend.epoch(); e != db.epoch {
+		db.epoch = e
+		db.ids.forget()
 	}
 	if err := f(tx); err != nil {
 		_ = tx.Rollback()

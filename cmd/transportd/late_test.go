@@ -58,7 +58,14 @@ func TestScenarioLatePrivateLines(t *testing.T) {
 			confirmed = true
 		}
 	}
-	time.Sleep(6 * time.Second) // the session looks every five seconds
+	for pending := true; pending; { // the session looks every five seconds
+		code, out, stderr := cli(t, "export", "-c", w.file, "juliet@example.org")
+		if code != exitOK {
+			t.Fatal(stderr)
+		}
+		pending = strings.Contains(out, `"pending":true`)
+		time.Sleep(100 * time.Millisecond)
+	}
 	w.program.signal(syscall.SIGKILL)
 	w.program.exit()
 	w.begin()

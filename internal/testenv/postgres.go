@@ -117,20 +117,13 @@ func (p *Postgres) Stop() {
 	proc.Kill()
 }
 
-// Start starts a stopped server. One that was killed leaves children that end a
-// moment later, and until then none starts.
-func (p *Postgres) Start(ctx context.Context) error {
-	for attempt := 1; ; attempt++ {
-		before := len(p.Log())
-		err := p.Server.Start(ctx)
-		if err == nil || attempt == 50 || !strings.Contains(p.Log()[min(before, len(p.Log())):], "pre-existing shared memory block") {
-			return err
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// Kill9 ends the server as a crash would, and waits until the processes it had
+// started, in sessions of their own, have noticed: before that no other begins.
+func (p *Postgres) Kill9() {
+	p.Process().Kill()
+	data := filepath.Join(p.dir, "data")
+	for end := time.Now().Add(stopGrace); inhabited(data) && time.Now().Before(end); {
+		time.Sleep(poll)
 	}
 }
 
@@ -138,6 +131,15 @@ func (p *Postgres) Start(ctx context.Context) error {
 func (p *Postgres) Restart(ctx context.Context) error {
 	p.Kill9()
 	return p.Start(ctx)
+}
+
+// inhabited tells whether a process has a folder as its own.
+func inhabited(dir string) bool {
+	all, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	return slices.ContainsFunc(all, func(cwd string) bool {
+		at, err := os.Readlink(cwd)
+		return err == nil && at == dir
+	})
 }
 
 // Owner is the user the server runs as: a folder it shall use must be theirs.
