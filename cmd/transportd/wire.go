@@ -40,6 +40,7 @@ func (g *gateway) wire(db *store.DB) {
 	g.accounts = registration.New(g.registrationConfig(db), g.commands)
 	g.sessions.AddCommands(g.commands)
 	g.accounts.Handle(services)
+	g.handleSearch(services)
 
 	component.HandleCommands(services, g.commands, append(serviceKinds, component.AddressRoom)...)
 	component.HandleChat(services, g.commands, component.AddressHost)

@@ -124,6 +124,13 @@ var roundTrips = []struct {
 	}, read: func(e *component.Element) any { v, _ := ParseMAMQuery(e); return v }},
 	{name: "archive answer", value: Fin{First: "1", Last: "9", Complete: true, Count: 12},
 		read: func(e *component.Element) any { v, _ := ParseFin(e); return v }},
+	{name: "search", value: Search{
+		Instructions: "Fill in", Fields: []SearchField{{"nick", ""}, {"last", "Capulet"}},
+		Form: &component.Form{Type: component.FormAsk, Title: "Search", Fields: []component.FormField{{Var: "words"}}},
+	}, read: func(e *component.Element) any { v, _ := ParseSearch(e); return v }},
+	{name: "search result", value: Search{Items: []SearchItem{
+		{JID: user, Fields: []SearchField{{"nick", "julie"}, {"first", "Juliet"}}}, {JID: room},
+	}}, read: func(e *component.Element) any { v, _ := ParseSearch(e); return v }},
 	{name: "result set", value: component.ResultSet{Max: 10, Index: -1, After: "peter@pixyland.org"},
 		read: func(e *component.Element) any { v, _, _ := component.ParseResultSet(e); return v }},
 	{name: "caps", value: component.Caps{Node: component.CapsNode, Ver: "QgayPKawpkPSDYmwT/WM94uAlu0="},
