@@ -8,6 +8,8 @@ import (
 	"transportd/archive"
 )
 
+const nosy = "nosy@home.example"
+
 const benchBody = "this is a line of about eighty bytes, as people write them in channels all day lo"
 
 func benchOps(n int, at *int64) []archive.Op {
@@ -20,10 +22,12 @@ func benchOps(n int, at *int64) []archive.Op {
 }
 
 // BenchmarkWriteArchive stores lines as the archive's writer does, in batches.
-func BenchmarkWriteArchive(b *testing.B) {
+func BenchmarkWriteArchive(b *testing.B) { onEach(b, benchmarkWriteArchive) }
+
+func benchmarkWriteArchive(b *testing.B, db *DB) {
+	at := int64(1_700_000_000_000_000)
 	for _, size := range []int{20, 300, 1000} {
 		b.Run(fmt.Sprint("batch of ", size), func(b *testing.B) {
-			db, at := openBench(b), int64(1_700_000_000_000_000)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for n := 0; n < b.N; n += size {
@@ -36,9 +40,12 @@ func BenchmarkWriteArchive(b *testing.B) {
 }
 
 // BenchmarkArchivePage reads a page of 100 of a million lines, at several depths,
-// as a user who was always there and as one who came and went 500 times.
-func BenchmarkArchivePage(b *testing.B) {
-	db, at := openBench(b), int64(1_700_000_000_000_000)
+// as a user who was always there, as one who came and went 500 times, and as one who
+// did so without hearing anything, but for a moment at each end.
+func BenchmarkArchivePage(b *testing.B) { onEach(b, benchmarkArchivePage) }
+
+func benchmarkArchivePage(b *testing.B, db *DB) {
+	at := int64(1_700_000_000_000_000)
 	first := at
 	const lines = 1_000_000
 	if err := db.WriteArchive(b.Context(), []archive.Op{&archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: at}}); err != nil {
@@ -53,12 +60,17 @@ func BenchmarkArchivePage(b *testing.B) {
 	const stays = 500
 	for i := range int64(stays) {
 		since := first + i*(at-first)/stays
-		visits = append(visits, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: since}, &archive.Leave{Room: lobbyRoom, User: carol, At: since + (at-first)/stays/200})
+		visits = append(visits, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: since}, &archive.Leave{Room: lobbyRoom, User: carol, At: since + (at-first)/stays/200},
+			&archive.Enter{Room: lobbyRoom, User: nosy, JID: lobby, At: since + 10}, &archive.Leave{Room: lobbyRoom, User: nosy, At: since + 20})
 	}
+	visits = append(visits, &archive.Enter{Room: lobbyRoom, User: nosy, JID: lobby, At: first - 5}, &archive.Leave{Room: lobbyRoom, User: nosy, At: first - 1},
+		&archive.AddLine{Room: lobbyRoom, Line: archive.Line{Key: archive.Key{At: first - 3}, Body: benchBody}},
+		&archive.Enter{Room: lobbyRoom, User: nosy, JID: lobby, At: at + 5},
+		&archive.AddLine{Room: lobbyRoom, Line: archive.Line{Key: archive.Key{At: at + 6}, Body: benchBody}})
 	if err := db.WriteArchive(b.Context(), visits); err != nil {
 		b.Fatal(err)
 	}
-	for _, user := range []string{alice, carol} {
+	for _, user := range []string{alice, carol, nosy} {
 		for _, depth := range []int64{0, 50, 99} {
 			for _, last := range []bool{false, true} {
 				b.Run(fmt.Sprintf("%s/%d %%/backwards=%v", user[:5], depth, last), func(b *testing.B) {
@@ -81,12 +93,23 @@ func BenchmarkArchivePage(b *testing.B) {
 	}
 }
 
-func openBench(b *testing.B) *DB {
-	b.Helper()
-	db, err := Open(b.Context(), Options{Path: filepath.Join(b.TempDir(), "t.db"), KeyFile: filepath.Join(b.TempDir(), "t.key")})
-	if err != nil {
-		b.Fatal(err)
+// onEach runs a benchmark on a fresh database of each kind.
+func onEach(b *testing.B, bench func(b *testing.B, db *DB)) {
+	for _, name := range []string{"sqlite", "postgres"} {
+		b.Run(name, func(b *testing.B) {
+			dir := b.TempDir()
+			o := Options{KeyFile: filepath.Join(dir, "t.key")}
+			if name == "postgres" {
+				o.Postgres = schemaFor(b, shared.postgres(b), dir)
+			} else {
+				o.Path = filepath.Join(dir, "t.db")
+			}
+			db, err := Open(b.Context(), o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = db.Close() })
+			bench(b, db)
+		})
 	}
-	b.Cleanup(func() { _ = db.Close() })
-	return db
 }

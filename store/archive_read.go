@@ -187,12 +187,14 @@ type part struct {
 
 // where is the condition for lines of the part that fit the query.
 func (p *part) where() (string, []any) {
-	// One narrow stretch of time, so that no database starts elsewhere.
+	// One narrow stretch of time. The keys are compared only where they limit it
+	// further: PostgreSQL would begin to read at them otherwise, however far away.
 	from, to := max(p.since, p.From, p.After.At), p.until
 	if p.To != 0 && p.To < to {
 		to = p.To + 1
 	}
-	if !p.Before.IsZero() && p.Before.At < to {
+	before := !p.Before.IsZero() && p.Before.At < to
+	if before {
 		to = p.Before.At + 1
 	}
 	cond, args := []string{"archive = ?"}, []any{p.archive}
@@ -201,10 +203,10 @@ func (p *part) where() (string, []any) {
 		add("seen = ? AND seen > 0", p.listener)
 	}
 	add("at >= ? AND at < ?", from, to)
-	if !p.After.IsZero() {
+	if !p.After.IsZero() && p.After.At == from {
 		add("(at, tie) > (?, ?)", p.After.At, int64(p.After.Tie))
 	}
-	if !p.Before.IsZero() {
+	if before {
 		add("(at, tie) < (?, ?)", p.Before.At, int64(p.Before.Tie))
 	}
 	if p.shared && !p.own {
@@ -244,14 +246,14 @@ func (r *archiveRead) parts(v view, q *archive.Query, f func(*part) (goOn bool, 
 	if q.Self {
 		return nil // one's own lines are for oneself alone
 	}
-	visits, err := r.visits(v, q)
+	visits, err := r.visits(v, q, false)
 	if err != nil {
 		return err
 	}
-	if q.Last {
-		slices.Reverse(visits)
-	}
 	for i := range visits {
+		if i == fewVisits {
+			return r.manyVisits(v, q, &visits[i-1], f)
+		}
 		if goOn, err := f(&visits[i]); err != nil || !goOn {
 			return err
 		}
@@ -259,9 +261,32 @@ func (r *archiveRead) parts(v view, q *archive.Query, f func(*part) (goOn bool, 
 	return nil
 }
 
+// fewVisits are looked at one by one, whether anything was said in them or not.
+const fewVisits = 16
+
+// manyVisits calls f for the visits beyond one in which something was said: a user
+// may have hundreds of others.
+func (r *archiveRead) manyVisits(v view, q *archive.Query, last *part, f func(*part) (bool, error)) error {
+	visits, err := r.visits(v, q, true)
+	if err != nil {
+		return err
+	}
+	for i := range visits {
+		p := &visits[i]
+		if q.Last && p.until > last.since || !q.Last && p.since < last.until {
+			continue
+		}
+		if goOn, err := f(p); err != nil || !goOn {
+			return err
+		}
+	}
+	return nil
+}
+
 // visits are the stretches of an archive that a listener was there for and that
-// the query can have to do with.
-func (r *archiveRead) visits(v view, q *archive.Query) ([]part, error) {
+// the query can have to do with, in the order it wants them; with said only those in
+// which there are lines, which costs a look into the index for each.
+func (r *archiveRead) visits(v view, q *archive.Query, said bool) ([]part, error) {
 	low, high := max(q.From, q.After.At), int64(forever)
 	if q.To != 0 {
 		high = q.To
@@ -269,9 +294,16 @@ func (r *archiveRead) visits(v view, q *archive.Query) ([]part, error) {
 	if !q.Before.IsZero() {
 		high = min(high, q.Before.At)
 	}
-	rows, err := r.tx.QueryContext(r.ctx, `SELECT since, coalesce(until, ?) FROM visits
-		WHERE listener = ? AND archive = ? AND since <= ? AND coalesce(until, ?) > ? ORDER BY since`,
-		int64(forever), v.listener, v.archive, high, int64(forever), low)
+	query, args := `SELECT since, coalesce(until, ?) FROM visits
+		WHERE listener = ? AND archive = ? AND since <= ? AND coalesce(until, ?) > ?`,
+		[]any{int64(forever), v.listener, v.archive, high, int64(forever), low}
+	if said {
+		// Not EXISTS, which PostgreSQL turns into a join that reads far more.
+		query += ` AND (SELECT at FROM lines WHERE lines.archive = visits.archive AND at >= since AND at < coalesce(until, ?)
+			ORDER BY at LIMIT 1) IS NOT NULL`
+		args = append(args, int64(forever))
+	}
+	rows, err := r.tx.QueryContext(r.ctx, query+" ORDER BY since", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -287,6 +319,9 @@ func (r *archiveRead) visits(v view, q *archive.Query) ([]part, error) {
 			continue
 		}
 		out = append(out, p)
+	}
+	if q.Last {
+		slices.Reverse(out)
 	}
 	return out, rows.Err()
 }

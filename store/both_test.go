@@ -43,7 +43,7 @@ type servers struct {
 // wants it.
 var shared servers
 
-func (s *servers) postgres(t *testing.T) *testenv.Postgres {
+func (s *servers) postgres(t testing.TB) *testenv.Postgres {
 	t.Helper()
 	s.once.Do(func() {
 		if s.env, s.err = testenv.New(); s.err == nil {
@@ -78,7 +78,7 @@ func options(t *testing.T, dir string) Options {
 
 // schemaFor returns the address of the schema of a folder, which is made at the
 // first call.
-func schemaFor(t *testing.T, pg *testenv.Postgres, dir string) secret.Text {
+func schemaFor(t testing.TB, pg *testenv.Postgres, dir string) secret.Text {
 	t.Helper()
 	name := fmt.Sprintf("t_%x", sha256.Sum256([]byte(dir)))[:32]
 	admin := rawAt(t, Options{Postgres: secret.Text(pg.DSN())})
@@ -92,7 +92,7 @@ func schemaFor(t *testing.T, pg *testenv.Postgres, dir string) secret.Text {
 }
 
 // rawAt opens a database without any of the store's own steps.
-func rawAt(t *testing.T, o Options) *sql.DB {
+func rawAt(t testing.TB, o Options) *sql.DB {
 	t.Helper()
 	if o.Postgres == "" {
 		f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_RDWR, 0o600)
