@@ -98,6 +98,19 @@ func (a *Archive) Apply(op Op) bool {
 // says why it is not; it stays where it is and is tried again.
 func (a *Archive) Flush(ctx context.Context) error { return a.w.flush(ctx) }
 
+// Drain is Flush for who is about to delete: afterwards the journal no longer has
+// what the database has, so that it cannot come back after a kill. It blocks as
+// Flush does.
+func (a *Archive) Drain(ctx context.Context) error {
+	if err := a.Flush(ctx); err != nil {
+		return err
+	}
+	if a.journal != nil {
+		a.journal.clear()
+	}
+	return nil
+}
+
 // Stats is a snapshot for metrics.
 type Stats struct {
 	Lines   int64   // recorded since the start

@@ -316,6 +316,37 @@ func TestJournalOutlivesProcess(t *testing.T) {
 	}
 }
 
+// What is deleted after a Drain does not come back when the process is killed.
+func TestDrainEmptiesTheJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.journal")
+	d := archivetest.NewModel()
+	a, err := archive.Open(archive.Options{Backend: d, Journal: path, Database: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+	hear(t, "one", m)
+	if err := a.Drain(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	hear(t, "two", m)
+	if err := a.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	archive.Kill(a)
+	after := archivetest.NewModel()
+	b, err := archive.Open(archive.Options{Backend: after, Journal: path, Database: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := after.Ops(); n != 1 { // “two”, which nobody has deleted
+		t.Errorf("%d changes come back", n)
+	}
+}
+
 func TestJournalFull(t *testing.T) {
 	d := archivetest.NewModel()
 	d.Fail(errors.New("away"))

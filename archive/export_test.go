@@ -19,5 +19,6 @@ func Kill(a *Archive) {
 	close(a.w.quit)
 	a.w.mu.Unlock()
 	a.w.wg.Wait()
+	a.journal.broken = true // so that close leaves it as it is
 	_ = a.journal.close()
 }

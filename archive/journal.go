@@ -265,10 +265,29 @@ func (j *journal) release(n [2]int) {
 			continue
 		}
 		if i != j.active || h.used > len(h.mem)/4 {
-			// Its records no longer fit its generation.
-			h.gen, h.used = 0, 8
-			binary.BigEndian.PutUint64(h.mem, 0)
+			h.empty()
 		}
+	}
+}
+
+// clear empties the halves of which the database has everything.
+func (j *journal) clear() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.broken {
+		return
+	}
+	for i := range j.halves {
+		j.halves[i].empty()
+	}
+}
+
+// empty makes a half's records not fit its generation any more, where the database
+// has them all.
+func (h *half) empty() {
+	if h.open == 0 && h.gen != 0 {
+		h.gen, h.used = 0, 8
+		binary.BigEndian.PutUint64(h.mem, 0)
 	}
 }
 
@@ -301,8 +320,8 @@ func (j *journal) close() error {
 	var err error
 	if j.mem != nil {
 		for i := range j.halves {
-			if h := &j.halves[i]; !j.broken && h.open == 0 && h.gen != 0 {
-				binary.BigEndian.PutUint64(h.mem, 0)
+			if !j.broken {
+				j.halves[i].empty()
 			}
 		}
 		j.broken = true

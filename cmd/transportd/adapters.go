@@ -9,6 +9,7 @@ import (
 
 	"gosrc.io/xmpp/stanza"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/internal/secret"
@@ -19,6 +20,7 @@ import (
 
 // sessionStore is what the sessions of one gateway need stored.
 type sessionStore struct {
+	archive *archive.Archive // nil: nothing is recorded
 	db      *store.DB
 	gateway string
 	log     *slog.Logger
@@ -125,6 +127,7 @@ func (s *sessionStore) note(err error) {
 
 // accountStore is what registration needs stored, for one gateway.
 type accountStore struct {
+	archive *archive.Archive // nil: nothing is recorded
 	db      *store.DB
 	gateway string
 	log     *slog.Logger
@@ -179,6 +182,9 @@ func (s *accountStore) Delete(ctx context.Context, user component.JID, network b
 
 // DeleteUser implements registration.Accounts.
 func (s *accountStore) DeleteUser(ctx context.Context, user component.JID) error {
+	if err := drain(ctx, s.archive); err != nil {
+		return s.told(user, err)
+	}
 	return s.told(user, known(s.db.DeleteUser(ctx, s.gateway, user.String())))
 }
 

@@ -84,5 +84,8 @@ func (s *sessionStore) RemoveRoom(ctx context.Context, user, room string) error 
 
 // ForgetHistory implements session.Store.
 func (s *sessionStore) ForgetHistory(ctx context.Context, user, room string) error {
+	if err := drain(ctx, s.archive); err != nil {
+		return err
+	}
 	return s.db.ForgetArchive(ctx, s.gateway, user, room)
 }

@@ -32,6 +32,14 @@ func (d *daemon) openArchive(ctx context.Context) error {
 	return nil
 }
 
+// drain waits until all that is recorded is where it can be deleted.
+func drain(ctx context.Context, a *archive.Archive) error {
+	if a == nil {
+		return nil
+	}
+	return a.Drain(ctx)
+}
+
 // journalFile is where the archive's journal lies.
 func journalFile(keyFile string) string {
 	return strings.TrimSuffix(keyFile, filepath.Ext(keyFile)) + ".journal"

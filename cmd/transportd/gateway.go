@@ -66,7 +66,7 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 	}
 	g.sessions = session.NewManager(session.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver, Stream: g.stream,
-		Store:       &sessionStore{db: d.store, gateway: cfg.Domain, log: g.log},
+		Store:       &sessionStore{archive: d.archive, db: d.store, gateway: cfg.Domain, log: g.log},
 		Archive:     d.archive,
 		OccupantKey: key, Policy: g.policy.Load, Log: g.log,
 	})
@@ -74,7 +74,7 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 		return nil, err
 	}
 	g.presence = newPresence(g, d.store)
-	g.wire(d.store)
+	g.wire(d.store, d.archive)
 	return g, nil
 }
 

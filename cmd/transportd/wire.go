@@ -5,6 +5,7 @@ import (
 
 	"gosrc.io/xmpp/stanza"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
@@ -23,7 +24,7 @@ var (
 )
 
 // wire installs everything that answers stanzas.
-func (g *gateway) wire(db *store.DB) {
+func (g *gateway) wire(db *store.DB, recorded *archive.Archive) {
 	reply, domain, info := g.stream.TrySend, g.stream.Domain(), g.driver.Info()
 	g.router = component.NewRouter(domain, g.sessions.Classify, reply)
 	g.workers = component.NewWorkers(workerCount, workerQueue, g.log)
@@ -37,7 +38,7 @@ func (g *gateway) wire(db *store.DB) {
 		Reply: reply, Send: g.stream.Send, Workers: g.workers, Log: g.log,
 		Greeting: "This is the " + g.title() + ".",
 	})
-	g.accounts = registration.New(g.registrationConfig(db), g.commands)
+	g.accounts = registration.New(g.registrationConfig(db, recorded), g.commands)
 	g.sessions.AddCommands(g.commands)
 	g.accounts.Handle(services)
 	g.handleSearch(services)
@@ -87,10 +88,10 @@ func (g *gateway) handleConsole(r *component.Router) {
 	}
 }
 
-func (g *gateway) registrationConfig(db *store.DB) registration.Config {
+func (g *gateway) registrationConfig(db *store.DB, recorded *archive.Archive) registration.Config {
 	return registration.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver,
-		Accounts: &accountStore{db: db, gateway: g.stream.Domain().Domain, log: g.log},
+		Accounts: &accountStore{archive: recorded, db: db, gateway: g.stream.Domain().Domain, log: g.log},
 		Sessions: g.sessions, Admin: &administration{g.sessions},
 		Workers: g.workers, Send: g.stream.Send, Reply: g.stream.TrySend,
 		StanzaError: session.StanzaError,
