@@ -47,16 +47,16 @@ type Gateway struct {
 // Build builds transportd from the module of the working directory, with the race
 // detector when the caller has it.
 func (e *Env) Build(ctx context.Context) error {
-	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	dir, err := moduleDir(ctx)
 	if err != nil {
-		return fmt.Errorf("looking for the module: %w", err)
+		return err
 	}
 	args := []string{"build", "-buildvcs=false", "-o", e.Binary()}
 	if raceDetector {
 		args = append(args, "-race")
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/transportd")...)
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
+	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building transportd: %w\n%s", err, out)
 	}
