@@ -79,11 +79,16 @@ func (r *ArchiveReader) Query(ctx context.Context, room string, q ArchiveQuery) 
 	return p, err
 }
 
-// Walk reads all of a room with slixmpp's own paging: lines come oldest first, or
-// latest first where reverse is set.
-func (r *ArchiveReader) Walk(ctx context.Context, room string, page int, reverse bool) ([]ArchiveLine, error) {
+// Walk reads all of a room from a time on, zero for everything, with slixmpp's own
+// paging and parsing, which is slow: lines come oldest first, or latest first where
+// reverse is set.
+func (r *ArchiveReader) Walk(ctx context.Context, room string, start time.Time, page int, reverse bool) ([]ArchiveLine, error) {
+	from := ""
+	if !start.IsZero() {
+		from = start.UTC().Format("2006-01-02T15:04:05.000000+00:00")
+	}
 	var p ArchivePage
-	err := r.h.ask(ctx, map[string]any{"op": "walk", "room": room, "max": page, "reverse": reverse}, &p)
+	err := r.h.ask(ctx, map[string]any{"op": "walk", "room": room, "start": from, "max": page, "reverse": reverse}, &p)
 	return p.Lines, err
 }
 

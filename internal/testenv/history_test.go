@@ -62,7 +62,7 @@ func TestArchiveReader(t *testing.T) {
 	e, ctx, s, _ := garden(t, 230)
 	r := must[*ArchiveReader](t)(e.StartArchiveReader(ctx, s, "alice", "reader"))
 	for _, reverse := range []bool{false, true} {
-		lines := must[[]ArchiveLine](t)(r.Walk(ctx, own, 50, reverse))
+		lines := must[[]ArchiveLine](t)(r.Walk(ctx, own, time.Time{}, 50, reverse))
 		want := numbered(1, 230)
 		if reverse {
 			slices.Reverse(want)

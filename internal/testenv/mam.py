@@ -2,7 +2,7 @@
 
 Questions: {"op": "login", "jid": JID, "password": P, "port": N}
            {"op": "query", "room": JID, "form": {VAR: [VALUE, ...]}, "rsm": {NAME: VALUE}, "flip": BOOL}
-           {"op": "walk", "room": JID, "max": N, "reverse": BOOL}   with the library's own means
+           {"op": "walk", "room": JID, "start": TIME, "max": N, "reverse": BOOL}   with the library's own means
 Answers:   {"ok": ...} or {"error": WORDS}. That of a query is
            {"lines": [LINE, ...], "fin": {...}} or {"refused": {"type": T, "condition": C, "text": T}}.
 """
@@ -11,6 +11,7 @@ import json
 import logging
 import ssl
 import sys
+from datetime import datetime
 from xml.etree import ElementTree as ET
 
 import slixmpp
@@ -104,10 +105,11 @@ class Reader(slixmpp.ClientXMPP):
             told["index"] = page.find(RSM + "first").get("index", "")
         return {"lines": lines, "fin": {"complete": fin.get("complete", ""), "stable": fin.get("stable", ""), **told}}
 
-    async def walk(self, room, max, reverse):
-        """The whole archive, by the library's own paging and parsing."""
+    async def walk(self, room, start, max, reverse):
+        """All from a time on, by the library's own paging and parsing."""
         found = []
-        async for m in self["xep_0313"].iterate(jid=slixmpp.JID(room), reverse=reverse, rsm={"max": max}):
+        start = datetime.fromisoformat(start) if start else None
+        async for m in self["xep_0313"].iterate(jid=slixmpp.JID(room), start=start, reverse=reverse, rsm={"max": max}):
             found.append(line(m["mam_result"].xml, m.xml))
         return {"lines": found}
 
