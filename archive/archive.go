@@ -60,7 +60,8 @@ func Open(o Options) (*Archive, error) {
 }
 
 // Close brings what waits to the database and ends the archive. What the database
-// does not take stays in the journal, and the error says so.
+// does not take within some seconds stays in the journal for the next start; without
+// one it is lost, and the error says why.
 func (a *Archive) Close() error {
 	a.mu.Lock()
 	halls := make([]*hall, 0, len(a.halls))
@@ -73,8 +74,9 @@ func (a *Archive) Close() error {
 	}
 	err := a.w.close()
 	if a.journal != nil {
-		if err != nil {
-			err = errors.Join(err, errors.New("what was not stored is in the journal and is stored at the next start"))
+		if err != nil && !errors.Is(err, errClosed) {
+			a.log.Warn("what was not stored is in the journal, and is stored at the next start", "err", err)
+			err = nil
 		}
 		err = errors.Join(err, a.journal.close())
 	}

@@ -181,9 +181,9 @@ func TestOwnLines(t *testing.T) {
 		carol.Record(&archive.Heard{Nick: "Alison", Body: "third"})
 		time.Sleep(archive.SettleTime + 2*time.Second)
 		want(t, a, "alice@x", "Alice: first\nsecond")
-		alice.Retract(l.Key, time.Now())
+		alice.Retract(l.Key, []byte("<gone/>"), time.Now())
 		lines, _, _ := a.Lines(context.Background(), &archive.Query{Gateway: gateway, User: "alice@x", JID: "#room@gw"})
-		if len(lines) != 1 || lines[0].Retracted == 0 || lines[0].Body != "" || lines[0].Key != l.Key {
+		if len(lines) != 1 || lines[0].Retracted == 0 || lines[0].Body != "" || string(lines[0].Extra) != "<gone/>" || lines[0].Key != l.Key {
 			t.Errorf("taken back, the line is %+v", lines)
 		}
 	})

@@ -66,8 +66,8 @@ type Restrict struct {
 	Only, Except string
 }
 
-// Amend replaces what a line says, or takes it back (Retracted): then body and
-// extra are cleared.
+// Amend replaces what a line says, or takes it back (Retracted): then its body is
+// empty, and extra tells so.
 type Amend struct {
 	Room      Room
 	Key       Key
@@ -116,10 +116,10 @@ type Private struct {
 // exclusive, From and To inclusive; zero parts do not limit.
 type Query struct {
 	Gateway, User string
-	JID           string // of the room, bare, as Enter was told
+	JID           string // of the room, bare, as Enter was told; what it meant at any time
 	After, Before Key
 	From, To      int64  // microseconds
-	Nick          string // said by this nick only, as the network writes it
+	Nick          string // said by this nick only, whatever its case in ASCII
 	Self          bool   // said by the user only
 	Last          bool   // the last lines of the range instead of the first
 	Limit         int

@@ -196,8 +196,9 @@ func (m *Member) Amend(key Key, body string, extra []byte, at time.Time) bool {
 }
 
 // Retract takes a line of the room back: what it said is gone from the archive.
-func (m *Member) Retract(key Key, at time.Time) bool {
-	return m.h.a.Apply(&Amend{Room: m.h.name, Key: key, Retracted: at.UnixMicro()})
+// In its place stands tombstone, XML that tells so.
+func (m *Member) Retract(key Key, tombstone []byte, at time.Time) bool {
+	return m.h.a.Apply(&Amend{Room: m.h.name, Key: key, Extra: tombstone, Retracted: at.UnixMicro()})
 }
 
 // Lines returns a part of what a user has seen of a room, in rising order, and

@@ -333,6 +333,9 @@ func (w *writer) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	err := w.flush(ctx)
+	for err != nil && ctx.Err() == nil { // a database that was away may be back
+		err = w.flush(ctx)
+	}
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()

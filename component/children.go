@@ -3,19 +3,23 @@ package component
 // MarshalChildren returns those children of a stanza that keep takes, as XML that
 // AppendChildren writes again. It is nil where there are none.
 func MarshalChildren(e *Element, keep func(*Element) bool) []byte {
-	var o *Out
-	for c := range e.Children() {
-		if !keep(c) {
-			continue
+	return Fragment(func(o *Out) {
+		for c := range e.Children() {
+			if keep(c) {
+				o.Copy(c)
+			}
 		}
-		if o == nil {
-			o = getOut()
-			defer o.Release()
-			o.stack = append(o.stack, openElement{"", NSComponent})
-		}
-		o.Copy(c)
-	}
-	if o == nil || o.err != "" {
+	})
+}
+
+// Fragment returns the elements that write writes as the children of a stanza, as
+// XML that AppendChildren writes again.
+func Fragment(write func(*Out)) []byte {
+	o := getOut()
+	defer o.Release()
+	o.stack = append(o.stack, openElement{"", NSComponent})
+	write(o)
+	if o.err != "" || len(o.stack) != 1 || len(o.buf) == 0 {
 		return nil
 	}
 	return append([]byte(nil), o.buf...)

@@ -64,6 +64,7 @@ type Disco struct {
 	info  map[AddressKind]*DiscoInfo
 	nodes map[discoNode]discoSource
 	lists map[AddressKind]Handler
+	rest  map[AddressKind]Handler
 }
 
 type discoNode struct {
@@ -80,7 +81,7 @@ type discoSource struct {
 
 // NewDisco makes an empty registry.
 func NewDisco() *Disco {
-	return &Disco{info: make(map[AddressKind]*DiscoInfo), nodes: make(map[discoNode]discoSource), lists: make(map[AddressKind]Handler)}
+	return &Disco{info: make(map[AddressKind]*DiscoInfo), nodes: make(map[discoNode]discoSource), lists: make(map[AddressKind]Handler), rest: make(map[AddressKind]Handler)}
 }
 
 func (d *Disco) of(kind AddressKind) *DiscoInfo {
@@ -118,6 +119,24 @@ func (d *Disco) SetItems(kind AddressKind, items func(*Stanza) ([]Item, *StanzaE
 // for lists that are waited for. Those for a node are not among them.
 func (d *Disco) HandleItems(kind AddressKind, h Handler) { d.lists[kind] = h }
 
+// HandleRest has all requests to the addresses of a kind answered by h, but for those
+// about nodes that SetNode has been told of.
+func (d *Disco) HandleRest(kind AddressKind, h Handler) { d.rest[kind] = h }
+
+// other is who answers a request that is not the registry's; nil: it is.
+func (d *Disco) other(kind AddressKind, req *Stanza, list bool) Handler {
+	node := req.Payload().Attr("node")
+	if rest := d.rest[kind]; rest != nil {
+		if _, ours := d.nodes[discoNode{kind, node}]; !ours {
+			return rest
+		}
+	}
+	if list && node == "" {
+		return d.lists[kind]
+	}
+	return nil
+}
+
 // SetNode says what a node of the addresses of a kind is and lists, under the
 // rules of SetItems. Either function may be nil.
 func (d *Disco) SetNode(kind AddressKind, node string, info func(*Stanza) (DiscoInfo, *StanzaError), items func(*Stanza) ([]Item, *StanzaError)) {
@@ -146,11 +165,15 @@ func HandleDisco(s Services, kinds ...AddressKind) {
 		s.Disco.AddFeature(kind, NSDiscoInfo)
 		s.Disco.AddFeature(kind, NSDiscoItems)
 		s.Router.Handle(kind, KindIQ, "get", NSDiscoInfo, "query", func(req *Stanza) {
+			if h := s.Disco.other(kind, req, false); h != nil {
+				h(req)
+				return
+			}
 			s.Reply(s.Disco.answerInfo(kind, req))
 		})
 		s.Router.Handle(kind, KindIQ, "get", NSDiscoItems, "query", func(req *Stanza) {
-			if list := s.Disco.lists[kind]; list != nil && req.Payload().Attr("node") == "" {
-				list(req)
+			if h := s.Disco.other(kind, req, true); h != nil {
+				h(req)
 				return
 			}
 			s.Reply(s.Disco.answerItems(kind, req))

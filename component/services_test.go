@@ -220,6 +220,28 @@ func TestEveryServiceShowsInDisco(t *testing.T) {
 	}
 }
 
+func TestDiscoOfAddressesSomebodyElseKnows(t *testing.T) {
+	r := newRig(t)
+	HandleDisco(r.services, AddressRoom)
+	d := r.services.Disco
+	d.SetNode(AddressRoom, NSCommands, func(*Stanza) (DiscoInfo, *StanzaError) {
+		return DiscoInfo{Features: []string{NSCommands}}, nil
+	}, func(*Stanza) ([]Item, *StanzaError) { return []Item{{JID: JID{Domain: "x"}, Node: "y"}}, nil })
+	var rest []string
+	d.HandleRest(AddressRoom, func(req *Stanza) { rest = append(rest, req.Payload().Attr("node")) })
+	for _, space := range []string{NSDiscoInfo, NSDiscoItems} {
+		if a := r.ask("get", "#room@irc.example.org", "<query xmlns='"+space+"' node='"+NSCommands+"'/>"); a.Type != "result" || a.Payload().Attr("node") != NSCommands {
+			t.Errorf("the node of commands: %v", a)
+		}
+		for _, node := range []string{"", "other"} {
+			r.route("<iq type='get' id='1' from='a@b/c' to='#room@irc.example.org'><query xmlns='" + space + "' node='" + node + "'/></iq>")
+		}
+	}
+	if got := strings.Join(rest, ","); got != ",other,,other" {
+		t.Errorf("others were asked about the nodes %q", got)
+	}
+}
+
 // The example of XEP-0115 section 5.3.
 func TestCapsHash(t *testing.T) {
 	info := DiscoInfo{

@@ -33,6 +33,7 @@ import (
 type Config struct {
 	Log      Log       `mapstructure:"log"`
 	Store    Store     `mapstructure:"store"`
+	Archive  Archive   `mapstructure:"archive"`
 	Ops      Ops       `mapstructure:"ops"`
 	Gateways []Gateway `mapstructure:"gateways"`
 
@@ -45,10 +46,22 @@ type Log struct {
 	Format string `mapstructure:"format" reload:"live"` // text, json
 }
 
-// Store says where the database is.
+// Store says where the database is: an SQLite file, or a PostgreSQL database
+// where one of its two keys is set.
 type Store struct {
-	Path    string `mapstructure:"path"`
-	KeyFile string `mapstructure:"key_file"`
+	Path         string      `mapstructure:"path"`
+	Postgres     secret.Text `mapstructure:"postgres"` // postgres://user@host/database, may hold a password
+	PostgresFile string      `mapstructure:"postgres_file"`
+	KeyFile      string      `mapstructure:"key_file"`
+}
+
+// Archive says what of conversations is kept, and how long. The first two are what
+// users get who chose nothing.
+type Archive struct {
+	Record     bool `mapstructure:"record" reload:"live"`     // the lines of rooms are kept
+	Persistent bool `mapstructure:"persistent" reload:"live"` // rooms stay joined without a client
+	MaxAge     Age  `mapstructure:"max_age" reload:"live"`    // older lines are removed
+	MaxSize    Size `mapstructure:"max_size" reload:"live"`   // the oldest lines beyond it are removed
 }
 
 // Ops is the HTTP listener for metrics and health.
@@ -112,9 +125,10 @@ const (
 // Default returns the settings before anything is read.
 func Default() Config {
 	return Config{
-		Log:   Log{Level: "info", Format: "text"},
-		Store: Store{Path: defaultPath, KeyFile: defaultKey},
-		Ops:   Ops{Listen: defaultListen},
+		Log:     Log{Level: "info", Format: "text"},
+		Store:   Store{Path: defaultPath, KeyFile: defaultKey},
+		Archive: Archive{Record: true},
+		Ops:     Ops{Listen: defaultListen},
 	}
 }
 
@@ -143,6 +157,22 @@ func (g *Gateway) ReadSecret() (string, error) {
 	}
 	return readSecretFile(g.SecretFile)
 }
+
+// ReadPostgres returns the address of the PostgreSQL database, empty where the
+// database is an SQLite file. The error never holds the address.
+func (s *Store) ReadPostgres() (secret.Text, error) {
+	if s.PostgresFile == "" {
+		return s.Postgres, nil
+	}
+	text, err := readSecretFile(s.PostgresFile)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", s.PostgresFile, err)
+	}
+	return secret.Text(strings.TrimSpace(text)), nil
+}
+
+// UsesPostgres tells whether the database is on a PostgreSQL server.
+func (s *Store) UsesPostgres() bool { return s.Postgres != "" || s.PostgresFile != "" }
 
 // readSecretFile reads a secret without the line end behind it.
 func readSecretFile(path string) (string, error) {

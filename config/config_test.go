@@ -80,6 +80,11 @@ format = "json"
 [store]
 path = "sub/x.db"
 key_file = "/y.key"
+[archive]
+record = false
+persistent = true
+max_age = "90d"
+max_size = "2GiB"
 [ops]
 listen = "[::1]:0"
 profile = true
@@ -117,6 +122,9 @@ users = ["x.org"]
 	g := c.Gateways[0]
 	if c.Log.Level != "debug" || c.Log.Format != "json" || !strings.HasSuffix(c.Store.Path, "/sub/x.db") || c.Store.KeyFile != "/y.key" {
 		t.Errorf("got %+v", c)
+	}
+	if c.Archive != (Archive{Persistent: true, MaxAge: Age(90 * day), MaxSize: 2 << 30}) {
+		t.Errorf("archive %+v", c.Archive)
 	}
 	if g.Rates.JoinsUser != (Rate{5, time.Second}) || !g.Rates.JoinsDomain.Unlimited() || g.Limits.Rooms != 7 || !g.RegistrationRequired {
 		t.Errorf("got %+v", g)
@@ -161,7 +169,16 @@ func TestProblems(t *testing.T) {
 		{"gateways of numbers", "gateways = [1]\n", []string{"gateways[0]: must be a table"}},
 		{"log no table", "log = 3\n" + head, []string{"log: must be a table"}},
 		{"bad words", "[log]\nlevel = \"loud\"\nformat = \"xml\"\n" + head, []string{`log.format: "xml" is none of: text, json`, `log.level: "loud" is none of`}},
+		{"bad archive", "[archive]\nmax_age = \"90\"\nmax_size = 5\nrecords = true\n" + head,
+			[]string{`archive.max_age: "90" is not an age`, "archive.max_size: must be a string, not a number", "archive.records: unknown key, did you mean record?"}},
 		{"empty store", "[store]\npath = \"\"\n" + head, []string{"store.path: is empty"}},
+		{"two databases", "[store]\npostgres = \"postgres://x\"\npostgres_file = \"irc.secret\"\n" + head,
+			[]string{"store.postgres: is set together with postgres_file, keep one"}},
+		{"no address in the file", "[store]\npostgres_file = \"irc.secret\"\n" + head,
+			[]string{"store.postgres_file: is not an address of the form postgres://user@host/database"}},
+		{"no file", "[store]\npostgres_file = \"none\"\n" + head, []string{"store.postgres_file: "}},
+		{"no address", "[store]\npath = \"\"\npostgres = \"mysql://u:hunter2@h/d\"\n" + head,
+			[]string{"store.postgres: is not an address of the form postgres://user@host/database"}},
 		{"remote listener", "[ops]\nlisten = \"0.0.0.0:9347\"\n" + head, []string{"ops.listen: 0.0.0.0:9347 can be reached from other machines"}},
 		{"listener without host", "[ops]\nlisten = \":9347\"\n" + head, []string{"ops.listen: :9347 can be reached"}},
 		{"bad listener", "[ops]\nlisten = \"here\"\n" + head, []string{`ops.listen: "here" is not host:port`}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -292,11 +293,7 @@ func (d *decoder) reported(key string) bool {
 func (d *decoder) checkConfig(c *Config) {
 	d.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	d.oneOf("log.format", c.Log.Format, "text", "json")
-	for key, path := range map[string]string{"store.path": c.Store.Path, "store.key_file": c.Store.KeyFile} {
-		if path == "" {
-			d.add(key, "is empty")
-		}
-	}
+	d.checkStore(&c.Store)
 	d.checkOps(&c.Ops)
 	if len(c.Gateways) == 0 && !d.reported("gateways") {
 		d.add("gateways", "there is none: write a [[gateways]] section")
@@ -311,6 +308,34 @@ func (d *decoder) checkConfig(c *Config) {
 			d.add(join(at, "domain"), "%s belongs to another gateway already", g.Domain)
 		}
 		names[g.Name], domains[g.Domain] = true, true
+	}
+}
+
+func (d *decoder) checkStore(s *Store) {
+	if s.Path == "" && !s.UsesPostgres() {
+		d.add("store.path", "is empty")
+	}
+	if s.KeyFile == "" {
+		d.add("store.key_file", "is empty")
+	}
+	key, address := "store.postgres", s.Postgres.Reveal()
+	switch {
+	case s.Postgres != "" && s.PostgresFile != "":
+		d.add(key, "is set together with postgres_file, keep one")
+		return
+	case s.PostgresFile != "":
+		text, err := readSecretFile(s.PostgresFile)
+		if err != nil {
+			d.add("store.postgres_file", "%s: %s", s.PostgresFile, err)
+			return
+		}
+		key, address = "store.postgres_file", strings.TrimSpace(text)
+	case s.Postgres == "":
+		return
+	}
+	// What it is must not be told: it may hold a password.
+	if u, err := url.Parse(address); err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		d.add(key, "is not an address of the form postgres://user@host/database")
 	}
 }
 

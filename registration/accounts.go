@@ -61,7 +61,7 @@ func (s *Service) save(ctx context.Context, user component.JID, a *Account, firs
 	}
 	s.log.Info("account saved", "user", user.String(), "network", string(a.Network), "new", first)
 	if first {
-		if err := s.cfg.Accounts.SetLoggedIn(ctx, user, true); err != nil {
+		if err := s.storeLogin(ctx, user, a.Network); err != nil {
 			return err
 		}
 		s.tell(ctx, user, a.Network, s.cfg.Sessions.Login)
@@ -105,6 +105,9 @@ func (s *Service) remove(ctx context.Context, user component.JID, network bridge
 		err = s.cfg.Accounts.DeleteUser(ctx, user)
 	} else {
 		err = s.cfg.Accounts.Delete(ctx, user, network)
+		if err == nil {
+			err = s.cfg.Accounts.SetResting(ctx, user, network, false)
+		}
 	}
 	if err != nil {
 		for _, a := range all { // they are still there
@@ -157,21 +160,32 @@ func (s *Service) belongs(address component.JID, network bridges.NetworkID) bool
 // login connects to a network, or all.
 func (s *Service) login(ctx context.Context, user component.JID, network bridges.NetworkID) error {
 	user = user.Bare()
-	if err := s.cfg.Accounts.SetLoggedIn(ctx, user, true); err != nil {
+	if err := s.storeLogin(ctx, user, network); err != nil {
 		return err
 	}
 	return s.cfg.Sessions.Login(ctx, user, network)
 }
 
+// storeLogin stores the wish to be connected to a network, or all.
+func (s *Service) storeLogin(ctx context.Context, user component.JID, network bridges.NetworkID) error {
+	if err := s.cfg.Accounts.SetResting(ctx, user, network, false); err != nil {
+		return err
+	}
+	return s.cfg.Accounts.SetLoggedIn(ctx, user, true)
+}
+
 // logout disconnects from a network, or all, of count accounts the user has.
-// The wish is stored where nothing stays connected; from one network of several
-// it lasts until the next login, join or restart.
+// The wish is stored first: it holds until the next login, also over a restart.
 func (s *Service) logout(ctx context.Context, user component.JID, network bridges.NetworkID, count int) error {
 	user = user.Bare()
+	var err error
 	if network == "" || count <= 1 {
-		if err := s.cfg.Accounts.SetLoggedIn(ctx, user, false); err != nil {
-			return err
-		}
+		err = s.cfg.Accounts.SetLoggedIn(ctx, user, false)
+	} else {
+		err = s.cfg.Accounts.SetResting(ctx, user, network, true)
+	}
+	if err != nil {
+		return err
 	}
 	return s.cfg.Sessions.Logout(ctx, user, network, "Logged out.")
 }

@@ -81,15 +81,21 @@ func TestChatWithSeveralAccounts(t *testing.T) {
 			"2", "You are logged out of First Net. Your account is kept.",
 		)
 		expect(t, "the other stays", fmt.Sprintf("%v %s", r.loggedIn(), r.sessions.since()), `true logout juliet@example.org "one": Logged out.`)
+		expect(t, "and so after a restart", fmt.Sprint(r.accounts.resting), "[juliet@example.org one]")
 		talk(t, r, "logout all", "You are logged out of all networks. Your accounts are kept.")
 		expect(t, "all are left", fmt.Sprintf("%v %s", r.loggedIn(), r.sessions.since()), `false logout juliet@example.org "": Logged out.`)
 		talk(t, r,
 			"login first net", "Logging in to First Net.",
 			"login two", "Logging in to two.",
+		)
+		expect(t, "the wish is gone", fmt.Sprint(r.accounts.resting), "[]")
+		talk(t, r,
+			"logout two", "You are logged out of two. Your account is kept.",
 			"unregister two", "This removes the account with two: you leave its rooms, and its settings and password are forgotten.\n\nRemove the account with two: yes or no?",
 			"yes", "You are not registered any more: the account with two was removed.",
 		)
 		expect(t, "one is left", r.stored(), "one map[nick:julie password:secret right tls:true]")
+		expect(t, "nothing of the other", fmt.Sprint(r.accounts.resting), "[]")
 	})
 }
 

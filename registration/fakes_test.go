@@ -101,6 +101,7 @@ type memory struct {
 	accounts   map[component.JID][]Account
 	subs       map[component.JID][]Subscription
 	in         map[component.JID]bool
+	resting    []string // "user network"
 	fail       error
 	failDelete error
 }
@@ -170,6 +171,19 @@ func (m *memory) SetLoggedIn(_ context.Context, user component.JID, in bool) err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.in[user] = in
+	return nil
+}
+
+func (m *memory) SetResting(_ context.Context, user component.JID, network bridges.NetworkID, resting bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	entry := user.String() + " " + string(network)
+	m.resting = slices.DeleteFunc(m.resting, func(e string) bool {
+		return e == entry || network == "" && strings.HasPrefix(e, entry)
+	})
+	if resting {
+		m.resting = append(m.resting, entry)
+	}
 	return nil
 }
 

@@ -59,6 +59,9 @@ type Accounts interface {
 	PutSubscription(ctx context.Context, user component.JID, s Subscription) error
 	// SetLoggedIn stores whether links are made for the user's accounts.
 	SetLoggedIn(ctx context.Context, user component.JID, in bool) error
+	// SetResting stores whether one of several accounts is left out of that. An
+	// empty network stands for all, and only forgets it.
+	SetResting(ctx context.Context, user component.JID, network bridges.NetworkID, resting bool) error
 }
 
 // Sessions is what registration asks of the users' sessions. Users are bare

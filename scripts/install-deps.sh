@@ -17,6 +17,9 @@ test="$demo ejabberd:ejabberdctl ngircd:ngircd"
 test="$test python3-slixmpp-lib:python3-slixmpp-lib"
 # A browser for Converse.js, driven from Node.js, and a screen for Gajim.
 test="$test chromium:chromium nodejs:node npm:npm gajim:gajim xvfb:Xvfb dbus-daemon:dbus-daemon"
+# The server's programs; the tests make clusters of their own. The first is only
+# here so that what it enables is undone too.
+test="$test postgresql-common:postgresql-common postgresql:postgresql"
 
 case ${1:-} in
 test) wanted=$test ;;
@@ -69,9 +72,17 @@ restore() {
 	$sudo rm -f "$policy"
 	if $sudo test -e "$saved"; then $sudo mv "$saved" "$policy"; fi
 }
+# The package of PostgreSQL makes a cluster, which would begin with the machine.
+# It is told not to while it is installed.
+clusters=/etc/postgresql-common/createcluster.conf
+mine='create_main_cluster = false # transportd'
+restore_clusters() {
+	if $sudo test -e "$clusters"; then $sudo sed -i "/^$mine\$/d" "$clusters"; fi
+}
 # Left over from a run that was killed: the saved one is the true one.
 if $sudo test -e "$saved"; then restore; fi
-trap restore EXIT
+restore_clusters
+trap 'restore; restore_clusters' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 if $sudo test -e "$policy"; then $sudo mv "$policy" "$saved"; fi
@@ -84,13 +95,23 @@ apt() {
 		-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
 
-echo "install-deps: installing $packages"
-# shellcheck disable=SC2086 # a list of names
-if ! apt install --no-install-recommends $packages; then
+# add PACKAGE...
+add() {
+	apt install --no-install-recommends "$@" && return
 	# The lists of packages may be missing or old.
 	apt update || apt update || fail "the lists of packages cannot be fetched"
-	apt install --no-install-recommends $packages || fail "not all of these could be installed: $packages"
-fi
+	apt install --no-install-recommends "$@" || fail "not all of these could be installed: $*"
+}
+
+echo "install-deps: installing $packages"
+case " $packages" in
+*" postgresql "*)
+	add postgresql-common # has the file
+	echo "$mine" | $sudo tee -a "$clusters" >/dev/null
+	;;
+esac
+# shellcheck disable=SC2086 # a list of names
+add $packages
 
 # Packages also enable what they bring for the next start of the machine. Only
 # those that were not there a moment ago are undone.

@@ -55,6 +55,7 @@ func (m *Manager) Login(ctx context.Context, user component.JID, network bridges
 				s.openAccount(id)
 			}
 		}
+		s.openKept(network)
 		s.announceAll()
 	})
 }
@@ -93,6 +94,7 @@ func (m *Manager) Reload(ctx context.Context, user component.JID, network bridge
 func (m *Manager) Remove(ctx context.Context, user component.JID, network bridges.NetworkID, reason string) error {
 	var ending []<-chan struct{}
 	err := m.inside(ctx, user, func(s *Session) {
+		s.forgetKept(network)
 		ending = s.disconnect(network, reason)
 		s.accounts = slices.DeleteFunc(s.accounts, func(a StoredAccount) bool {
 			return network == "" || a.Network == string(network)

@@ -10,9 +10,9 @@ import (
 
 // roomFeatures are what every room can do; capabilities add to them.
 var roomFeatures = []string{
-	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSMUC, xep.NSPing, xep.NSStanzaID,
+	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID,
 	xep.FeatureStableID, xep.FeatureSelfPing,
-	xep.FeatureSemiAnonymous, xep.FeatureOpen, xep.FeatureUnmoderated, xep.FeatureTemporary,
+	xep.FeatureSemiAnonymous, xep.FeatureOpen, xep.FeatureUnmoderated,
 }
 
 // roomInfo answers what a room or an occupant is.
@@ -46,6 +46,12 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 	if s.m.archive != nil {
 		info.AddFeature(xep.NSMAM)
 		info.AddFeature(xep.FeatureMAMExtended)
+		info.AddFeature(xep.FeatureTombstone)
+	}
+	if s.remains(st.To.Local, r) {
+		info.AddFeature(xep.FeaturePersistent)
+	} else {
+		info.AddFeature(xep.FeatureTemporary)
 	}
 	if r != nil && r.password != "" {
 		info.AddFeature(xep.FeaturePasswordProtected)

@@ -19,16 +19,57 @@ func (s *Session) load() {
 	rec, err := s.m.store.Record(s.m.ctx, s.user.String())
 	if err != nil {
 		s.log.Error("stored data cannot be read", "error", err)
+		s.unread = true
+		s.after(readAgain, s.loadAgain)
+		return
 	}
 	s.setRecord(rec)
 	s.openAccounts(false)
+	s.openKept("")
+}
+
+// readAgain is how long a store that could not be read is left alone.
+const readAgain = 30 * time.Second
+
+// loadAgain is load for a store that could not be read then: until it can, the
+// session lasts, and nothing of what is stored is changed.
+func (s *Session) loadAgain() {
+	if !s.unread || s.leaving {
+		return
+	}
+	ok := s.work(func() func() {
+		ctx, cancel := s.m.queryContext()
+		defer cancel()
+		rec, err := s.m.store.Record(ctx, s.user.String())
+		return func() {
+			if err != nil {
+				s.after(readAgain, s.loadAgain)
+				return
+			}
+			if s.unread {
+				s.setRecord(rec)
+				s.openAccounts(false)
+				s.openKept("")
+				s.announceAll()
+			}
+		}
+	})
+	if !ok {
+		s.after(readAgain, s.loadAgain)
+	}
 }
 
 // setRecord takes over what is stored of the user.
 func (s *Session) setRecord(rec Record) {
+	s.unread = false
 	s.accounts, s.loggedOut = rec.Accounts, rec.LoggedOut
+	s.resting = nil
+	for _, network := range rec.Resting {
+		s.resting = append(s.resting, bridges.NetworkID(network))
+	}
 	s.watched = rec.Subscribed
 	s.registered = len(rec.Accounts) > 0
+	s.setChoices(&rec)
 }
 
 // account returns what a driver needs to open a network for the user.

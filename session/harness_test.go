@@ -2,9 +2,10 @@ package session
 
 import (
 	"context"
-
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -132,6 +133,73 @@ type memStore struct {
 	records map[string]Record
 	seats   map[string]Seat
 	fail    error
+	slow    chan struct{} // not nil: settings are stored once it is closed
+
+	forgotten string // the user and room whose history was, last
+}
+
+func (m *memStore) KeepsRooms(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for u, r := range m.records {
+		if !r.LoggedOut && slices.ContainsFunc(r.Rooms, func(s RoomSetting) bool { return s.Persistent }) {
+			out = append(out, u)
+		}
+	}
+	return out, m.fail
+}
+
+// failing makes everything fail from now on, or no longer.
+func (m *memStore) failing(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
+}
+
+// change changes what is stored of a user.
+func (m *memStore) change(ctx context.Context, user string, f func(*Record)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if slow := m.slow; slow != nil {
+		m.mu.Unlock()
+		select {
+		case <-slow:
+		case <-ctx.Done():
+		}
+		m.mu.Lock()
+	}
+	if err := errors.Join(m.fail, ctx.Err()); err != nil {
+		return err
+	}
+	r := m.records[user]
+	r.Rooms = slices.Clone(r.Rooms)
+	f(&r)
+	m.records[user] = r
+	return nil
+}
+
+func (m *memStore) SaveRoom(ctx context.Context, user string, set RoomSetting) error {
+	return m.change(ctx, user, func(r *Record) {
+		r.Rooms = append(slices.DeleteFunc(r.Rooms, func(o RoomSetting) bool { return o.Room == set.Room }), set)
+	})
+}
+
+func (m *memStore) RemoveRoom(ctx context.Context, user, room string) error {
+	return m.change(ctx, user, func(r *Record) {
+		r.Rooms = slices.DeleteFunc(r.Rooms, func(o RoomSetting) bool { return o.Room == room })
+	})
+}
+
+func (m *memStore) ForgetHistory(_ context.Context, user, room string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgotten = user + " " + room
+	return m.fail
+}
+
+func (m *memStore) SaveDefaults(ctx context.Context, user string, d Defaults) error {
+	return m.change(ctx, user, func(r *Record) { r.Defaults = d })
 }
 
 func (m *memStore) Record(_ context.Context, user string) (Record, error) {
@@ -196,7 +264,7 @@ func newWorld(t *testing.T) *world {
 		stream: &fakeStream{up: true},
 		driver: bridgetest.NewScript(),
 		store:  &memStore{records: map[string]Record{}, seats: map[string]Seat{}},
-		policy: Policy{Allowed: func(j component.JID) bool { return j.Domain == "home.example" }, OpenJoin: true},
+		policy: Policy{Allowed: func(j component.JID) bool { return j.Domain == "home.example" }, OpenJoin: true, Record: true},
 	}
 }
 

@@ -37,21 +37,39 @@ func (r *room) remembered(l line) line {
 	r.seq++
 	l.seq = r.seq
 	limit := historyLines
-	if r.gap || r.reading > 0 {
+	if r.gap || r.reading > 0 || len(r.lines) >= limit && r.unread(&r.lines[0]) {
 		limit = keptLines
 	}
 	if len(r.lines) >= limit {
 		drop := len(r.lines) - limit + 1
-		if r.gap && r.rec == nil { // else the archive has them
-			r.cut += drop
-			r.m.stats.cut.Add(int64(drop))
-		}
+		r.noteDropped(drop)
 		n := copy(r.lines, r.lines[drop:])
 		clear(r.lines[n:])
 		r.lines = r.lines[:n]
 	}
 	r.lines = append(r.lines, l)
 	return l
+}
+
+// unread tells whether the server may not have read a line yet, so that it must be
+// repeated if the stream breaks now.
+func (r *room) unread(l *line) bool { return len(r.seats) > 0 && l.came > r.m.confirmed() }
+
+// noteDropped counts lines that are given up. In a recorded room none are: the
+// archive has them.
+func (r *room) noteDropped(n int) {
+	last := &r.lines[n-1]
+	switch {
+	case r.rec != nil:
+	case r.gap:
+		r.cut += n
+		r.m.stats.cut.Add(int64(n))
+	case r.unread(last):
+		r.cutUnread += n
+		r.cutCame = last.came
+	default:
+		r.cutUnread = 0
+	}
 }
 
 // sendHistory sends a joining client those of lines that it asked for (XEP-0045

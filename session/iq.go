@@ -68,7 +68,7 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 		s.roomItems(st, r)
 		return
 	case iqKey{"set", xep.NSMUCOwner, "query"}, iqKey{"get", xep.NSMUCOwner, "query"}:
-		s.roomConfig(st, r)
+		s.roomConfig(st, r, addr)
 		return
 	}
 	if s.archiveIQ(st, r, addr) {
@@ -316,18 +316,4 @@ func (s *Session) roomItems(st *component.Stanza, r *room) {
 		slices.SortFunc(items, func(a, b component.Item) int { return strings.Compare(a.JID.Resource, b.JID.Resource) })
 	}
 	s.send(component.ItemsReply(st, items))
-}
-
-// roomConfig: a room of this kind of network has nothing to configure through
-// XMPP yet; accepting the defaults is what clients do after creating one.
-func (s *Session) roomConfig(st *component.Stanza, r *room) {
-	if r == nil || r.seat(st.From.Resource) == nil {
-		s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
-		return
-	}
-	if form := st.Payload().Child(xep.NSForms, "x"); st.Type == "set" && form != nil {
-		s.send(component.Result(st))
-		return
-	}
-	s.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "This room has no settings here; use the network's own commands.")))
 }

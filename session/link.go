@@ -207,8 +207,9 @@ func (l *link) wentOnline() {
 	for _, entry := range l.autojoin {
 		l.s.autojoin(l, entry)
 	}
+	l.s.joinKept(l)
 	for _, r := range l.s.roomsOf(l) {
-		if len(r.seats) == 0 && !r.auto && r.part == nil {
+		if len(r.seats) == 0 && !r.stays() && r.part == nil {
 			r.gone() // the account no longer has it
 			continue
 		}

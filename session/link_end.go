@@ -86,6 +86,7 @@ func (l *link) afterEnd(err *bridges.Error, wasOnline bool) {
 		rooms = l.s.roomsOf(l)
 	}
 	if err.Permanent {
+		l.lostForGood(err)
 		for _, r := range rooms {
 			r.close(leave{reason: "The connection to the network was lost: " + err.Text, codes: codesLost})
 		}
@@ -147,7 +148,7 @@ func (l *link) graceOver() {
 
 // needed tells whether anything wants this link to be up.
 func (l *link) needed() bool {
-	if l.registered {
+	if l.registered || l.wanted() {
 		return true
 	}
 	if len(l.s.roomsOf(l)) > 0 || len(l.waiting) > 0 {
@@ -158,7 +159,7 @@ func (l *link) needed() bool {
 
 // reconsider arranges for an unneeded link to be dropped after a while.
 func (l *link) reconsider() {
-	if l.dead || l.registered || l.check != nil || len(l.s.roomsOf(l)) > 0 {
+	if l.dead || l.registered || l.check != nil || len(l.s.roomsOf(l)) > 0 || l.wanted() {
 		return
 	}
 	d := linger

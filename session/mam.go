@@ -268,15 +268,10 @@ func (s *Session) archivedLine(st *component.Stanza, queryID string, a *archive.
 		id = a.String()
 	}
 	o.Attr("from", from.String()).Attr("type", "groupchat").Attr("id", id)
-	switch {
-	case a.Retracted != 0:
-		xep.AppendRetracted(o, time.UnixMicro(a.Retracted))
-	default:
-		if a.Body != "" {
-			o.Elem("", "body", a.Body)
-		}
-		o.AppendChildren(a.Extra)
+	if a.Body != "" {
+		o.Elem("", "body", a.Body)
 	}
+	o.AppendChildren(a.Extra)
 	xep.AppendStanzaID(o, a.String(), room)
 	if r := s.rooms[room.Local]; r != nil {
 		r.occupantID(o, a.Occupant)

@@ -235,7 +235,7 @@ func TestTombstones(t *testing.T) {
 		w.from("<message from='ALICE/phone' to='#room%net@GW' type='groupchat' id='two'><retract xmlns='urn:xmpp:message-retract:1' id='one'/></message>")
 		w.news()
 		p := w.ask("")
-		if len(p.lines) != 2 || !strings.Contains(p.lines[0], `<retracted xmlns="urn:xmpp:message-retract:1" stamp="2000-01-01T00:01:00Z"/>`) || strings.Contains(p.lines[0], "secret") {
+		if len(p.lines) != 2 || !strings.Contains(p.lines[0], `<retracted xmlns="urn:xmpp:message-retract:1" id="two" stamp="2000-01-01T00:01:00Z"/>`) || strings.Contains(p.lines[0], "secret") {
 			t.Errorf("%s", strings.Join(p.lines, "\n"))
 		}
 		if !strings.Contains(p.lines[1], `<retract xmlns="urn:xmpp:message-retract:1" id="one"/>`) {

@@ -44,7 +44,7 @@ func (m *Manager) paced(n int, f func(i int)) {
 }
 
 // Restore brings back what the last process left behind, paced: accounts that
-// are logged in, and the clients that were in rooms when it died. Call it once
+// are logged in, rooms that are kept, and the clients that were in rooms when it died. Call it once
 // the stream is up for the first time.
 func (m *Manager) Restore(ctx context.Context) error {
 	for _, s := range m.all() { // made over an earlier stream, and not told that there is another
@@ -55,6 +55,10 @@ func (m *Manager) Restore(ctx context.Context) error {
 		})
 	}
 	users, err := m.store.LoggedIn(ctx)
+	if err != nil {
+		return err
+	}
+	keepers, err := m.store.KeepsRooms(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ func (m *Manager) Restore(ctx context.Context) error {
 		}
 		left[jid.Bare()] = append(left[jid.Bare()], seat)
 	}
-	for _, u := range users {
+	for _, u := range append(users, keepers...) {
 		if jid, err := component.ParseJID(u); err == nil && left[jid.Bare()] == nil {
 			left[jid.Bare()] = []Seat{}
 		}

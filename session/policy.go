@@ -17,6 +17,9 @@ type Policy struct {
 	Allowed func(component.JID) bool
 	// OpenJoin: rooms can be joined without a registration.
 	OpenJoin bool
+	// Record and Persistent are what users get who chose nothing: the lines of their
+	// rooms are recorded, and the rooms kept without a client.
+	Record, Persistent bool
 	// MaxRooms bounds the rooms of one user, 0: 500.
 	MaxRooms int
 	// Joins and Connections limit how fast one user joins rooms and opens
@@ -42,16 +45,18 @@ func notAdmitted() *component.StanzaError {
 	return component.NewStanzaError("auth", "forbidden", "You are not allowed to use this gateway.")
 }
 
-// PolicyChanged ends the sessions of users who may no longer use the gateway.
+// PolicyChanged ends the sessions of users who may no longer use the gateway, and
+// records what is now to be recorded by default.
 func (m *Manager) PolicyChanged() {
 	for _, s := range m.all() {
 		if m.admitted(s.user) {
+			s.post(s.recordsChanged)
 			continue
 		}
 		m.log.Info("user is no longer allowed", "user", s.user.String())
 		s.post(func() {
 			s.disconnect("", "You are no longer allowed to use this gateway.")
-			s.accounts, s.registered, s.clients, s.kept = nil, false, nil, nil
+			s.accounts, s.registered, s.clients, s.kept, s.choices = nil, false, nil, nil, nil
 		})
 	}
 }
@@ -92,14 +97,17 @@ func (r *limiter) allow(want Rate) bool {
 
 // roomLimit tells whether the user may be in one more room.
 func (s *Session) roomLimit() *component.StanzaError {
-	limit := s.m.policy().MaxRooms
-	if limit <= 0 {
-		limit = 500
-	}
-	if len(s.rooms) < limit {
+	if len(s.rooms) < s.maxRooms() {
 		return nil
 	}
 	return StanzaError(bridges.NewError(bridges.TooManyRooms, "You are in as many rooms as this gateway allows."))
+}
+
+func (s *Session) maxRooms() int {
+	if limit := s.m.policy().MaxRooms; limit > 0 {
+		return limit
+	}
+	return 500
 }
 
 // maxDomains bounds the XMPP domains whose rate is remembered; beyond it all are

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"time"
 
 	"transportd/archive"
@@ -45,8 +44,10 @@ func (r *room) record(l *line, in archive.Heard) {
 		in.ID = l.id
 		if key, ok := r.rec.Record(&in); ok {
 			l.key, l.sid, l.at = key, key.String(), key.Time()
+			r.tellRecorded(true)
 		} else {
 			r.m.stats.unrecorded.Add(1)
+			r.tellRecorded(false)
 		}
 	}
 	if l.sid == "" {
@@ -58,6 +59,20 @@ func (r *room) record(l *line, in archive.Heard) {
 	if l.id == "" {
 		l.id = l.sid
 	}
+}
+
+// tellRecorded tells the user when the archive begins to lose lines, and when that
+// is over.
+func (r *room) tellRecorded(ok bool) {
+	if ok != r.unrecorded {
+		return
+	}
+	if r.unrecorded = !ok; ok {
+		r.say("What is said here is recorded again.")
+		return
+	}
+	r.log.Error("lines are not recorded: the archive has no room for them")
+	r.say("The gateway has trouble with its database: what is said here from now on is not recorded.")
 }
 
 // unstored are children of a user's own line that its archived form goes without:
@@ -81,7 +96,9 @@ func (r *room) recordOwn(l *line, st *component.Stanza) {
 	}
 	r.record(l, archive.Heard{Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })})
 	if id := xep.ParseRetract(st.Element); id != "" {
-		r.changeOwn(id, func(key archive.Key) { r.rec.Retract(key, time.Now()) })
+		now := time.Now()
+		tombstone := component.Fragment(func(o *component.Out) { xep.AppendRetracted(o, l.id, now) })
+		r.changeOwn(id, func(key archive.Key) { r.rec.Retract(key, tombstone, now) })
 		return
 	}
 	if id := xep.ParseReplace(st.Element); id != "" && l.body != "" {
@@ -131,7 +148,6 @@ type playback struct {
 	waiting []*bridges.Message
 	busy    bool
 	taken   map[archive.Key]bool // found to be among those played back
-	until   time.Time
 }
 
 // maxPlayback bounds the lines that wait to be compared; beyond it they are shown
@@ -240,13 +256,4 @@ func stored(a *archive.Line) line {
 		l.id = l.sid
 	}
 	return l
-}
-
-// newerThan returns those of lines that come behind a key.
-func newerThan(lines []line, key archive.Key) []line {
-	i := slices.IndexFunc(lines, func(l line) bool { return l.key.Compare(key) > 0 })
-	if i < 0 {
-		return nil
-	}
-	return lines[i:]
 }

@@ -3,11 +3,13 @@ package session
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/bridges/bridgetest"
 	"transportd/component"
@@ -191,5 +193,39 @@ func TestArchiveOutOfOrder(t *testing.T) {
 		w.restart()
 		w.joinAsking("phone", "")
 		w.wantSaid("phone", "one", "two")
+	})
+}
+
+// The user is told when lines are no longer recorded, once, and when they are again.
+func TestArchiveFullIsTold(t *testing.T) {
+	recorded(t, func(w *world) {
+		if err := w.archive.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if w.archive, err = archive.Open(archive.Options{Backend: w.lines, Journal: filepath.Join(t.TempDir(), "x.journal"), JournalSize: 1 << 15}); err != nil {
+			t.Fatal(err)
+		}
+		w.stop()
+		w.manager()
+		w.join("phone", "Alice")
+		w.lines.Fail(errors.New("disk gone"))
+		for range 600 {
+			w.line("bob", "a line")
+		}
+		all := strings.Join(w.news(), "\n")
+		if n := strings.Count(all, "is not recorded"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if n := strings.Count(all, "<body>a line</body>"); n != 600 {
+			t.Errorf("%d of 600 lines were shown", n)
+		}
+		w.lines.Fail(nil)
+		time.Sleep(10 * time.Second)
+		w.line("bob", "again")
+		w.expect("recorded again", "<body>again</body>")
+		if w.m.Stats().Unrecorded == 0 {
+			t.Error("nothing is counted")
+		}
 	})
 }

@@ -35,16 +35,12 @@ func (r *room) streamDown() {
 	}
 	r.gap = len(r.seats) > 0
 	since := r.m.confirmed()
-	seen, key := r.seq, archive.KeyAt(time.Unix(0, since))
-	for i := len(r.lines) - 1; i >= 0; i-- {
-		if r.lines[i].came <= since {
-			if !r.lines[i].key.IsZero() {
-				key = r.lines[i].key
-			}
-			break
-		}
-		seen = r.lines[i].seq - 1
+	seen, key := r.lastRead(since)
+	if r.cutUnread > 0 && r.cutCame > since {
+		r.cut += r.cutUnread
+		r.m.stats.cut.Add(int64(r.cutUnread))
 	}
+	r.cutUnread = 0
 	for _, st := range r.seats {
 		if !st.in || st.unsure {
 			continue
@@ -55,6 +51,21 @@ func (r *room) streamDown() {
 			st.seen = min(seen, st.before)
 		}
 	}
+}
+
+// lastRead is the last line that the server has read for certain, and its key in
+// the archive. Where not even the oldest one remembered is, only the archive knows
+// what came before.
+func (r *room) lastRead(since int64) (seen uint64, key archive.Key) {
+	for i := len(r.lines) - 1; i >= 0; i-- {
+		if l := &r.lines[i]; l.came <= since {
+			if key = l.key; key.IsZero() {
+				key = archive.KeyAt(time.Unix(0, since))
+			}
+			return l.seq, key
+		}
+	}
+	return 0, archive.KeyAt(time.Unix(0, max(0, since)))
 }
 
 // streamUp is told when the stream is back: every client that was in a room is

@@ -41,19 +41,22 @@ type room struct {
 	nick     string
 	subject  *bridges.Subject
 
-	lines   []line
-	seq     uint64                    // of the last line
-	gap     bool                      // lines are kept for clients that lost them, until one of them is back
-	cut     int                       // lines given up while nobody could be shown them
-	reading int                       // clients that wait for the archive
-	shown   map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
-	self    bridges.Member            // as last shown
-	sent    int                       // lines without an outcome
-	reacts  map[string][]string       // the user's reactions, by message id
-	rec     *archive.Member           // records the lines; nil: they are not recorded
-	played  *playback                 // old lines from the network; nil: none
-	part    *time.Timer
-	rejoin  bool // wanted again while leaving
+	lines      []line
+	seq        uint64                    // of the last line
+	gap        bool                      // lines are kept for clients that lost them, until one of them is back
+	cut        int                       // lines given up while nobody could be shown them
+	cutUnread  int                       // lines given up that the server may not have read
+	cutCame    int64                     // when the last of them came
+	reading    int                       // clients that wait for the archive
+	shown      map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
+	self       bridges.Member            // as last shown
+	sent       int                       // lines without an outcome
+	reacts     map[string][]string       // the user's reactions, by message id
+	rec        *archive.Member           // records the lines; nil: they are not recorded
+	played     *playback                 // old lines from the network; nil: none
+	unrecorded bool                      // the archive could not take the last line, and the user was told
+	part       *time.Timer
+	rejoin     bool // wanted again while leaving
 }
 
 // seat is one of the user's clients in a room.

@@ -139,6 +139,7 @@ func (s *Session) enteredLate(r *room, ev bridges.Event) {
 
 // failJoin tells every client that waits that it cannot get in.
 func (r *room) failJoin(err *bridges.Error) {
+	r.notJoined(err, len(r.seats) > 0)
 	if r.entered() { // it was in before: the room is lost
 		r.close(leave{reason: StanzaError(err).Text, codes: codesLost})
 		return
@@ -172,7 +173,7 @@ func (r *room) failWaiting(err *bridges.Error) {
 			r.removeSeat(st)
 		}
 	}
-	if len(r.seats) == 0 && !r.auto {
+	if len(r.seats) == 0 && !r.stays() {
 		r.gone()
 	}
 }
@@ -203,12 +204,13 @@ func (r *room) onEntered(ev *bridges.Entered) {
 	}
 	r.nick, r.self = ev.Self.Nick, ev.Self
 	r.startRecording()
+	r.noteEntered()
 	for _, st := range slices.Clone(r.seats) {
 		if !st.in && !st.unsure {
 			r.admit(st)
 		}
 	}
-	if len(r.seats) == 0 && !r.auto && r.part == nil {
+	if len(r.seats) == 0 && !r.stays() && r.part == nil {
 		r.leaveNetwork("")
 	}
 }

@@ -22,7 +22,7 @@ func (r *room) leaveSeat(st *seat, reason string) {
 	r.removeSeat(st)
 	r.send(r.selfGone(st, leave{codes: codesSelf}))
 	c := r.client(st.jid.Resource)
-	if len(r.seats) > 0 || r.auto || c == nil {
+	if len(r.seats) > 0 || r.stays() || c == nil {
 		r.afterSeat(reason, false)
 		return
 	}
@@ -42,15 +42,18 @@ func (r *room) leaveSeat(st *seat, reason string) {
 
 // afterSeat leaves the room when no client is in it any more.
 func (r *room) afterSeat(reason string, grace bool) {
-	if len(r.seats) > 0 || r.auto {
+	if len(r.seats) > 0 || r.stays() {
+		if len(r.seats) == 0 {
+			r.noteKept()
+		}
 		return
 	}
 	if grace {
 		if r.part == nil {
 			r.part = r.after(partGrace, func() {
 				r.part = nil
-				if len(r.seats) == 0 && r.rooms[r.jid.Local] == r {
-					r.leaveNetwork(reason)
+				if r.rooms[r.jid.Local] == r {
+					r.afterSeat(reason, false)
 				}
 			})
 		}
@@ -85,9 +88,9 @@ func (r *room) left() {
 }
 
 // comesBack makes a room that was being left one that is joined, where a client
-// has asked for that meanwhile.
+// has asked for that meanwhile, or the user keeps it now.
 func (r *room) comesBack() bool {
-	if !r.rejoin || len(r.seats) == 0 {
+	if (!r.rejoin || len(r.seats) == 0) && !r.keeps(r.jid.Local) {
 		return false
 	}
 	r.rejoin, r.state = false, roomJoining

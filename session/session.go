@@ -33,7 +33,11 @@ type Session struct {
 	keptCut     int
 	owed        []func() *component.Out // errors and goodbyes that wait for the stream
 	accounts    []StoredAccount
+	choices     map[string]*choice // by the room's local part
+	defaults    Defaults
+	writes      []write
 	registered  bool                // has at least one account
+	unread      bool                // what is stored could not be read yet
 	loggedOut   bool                // by the user's own wish
 	resting     []bridges.NetworkID // logged out of these alone
 	toldGateway string              // what the gateway's presence said last
@@ -120,7 +124,7 @@ func (s *Session) crash() {
 	}
 	s.crashed = time.Now()
 	if s.crashes++; s.crashes <= maxCrashes && !s.leaving {
-		s.guarded(func() { s.openAccounts(false) })
+		s.guarded(func() { s.openAccounts(false); s.openKept("") })
 	}
 }
 
@@ -270,5 +274,5 @@ func (s *Session) work(query func() (then func())) bool {
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0 && !s.keepsAny() && !s.unread
 }

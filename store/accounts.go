@@ -48,8 +48,8 @@ func (db *DB) PutAccount(ctx context.Context, a Account) error {
 			return err
 		}
 		var id int64
-		if err := tx.QueryRowContext(ctx, `INSERT INTO accounts (user, network, created, changed) VALUES (?, ?, ?, ?)
-			ON CONFLICT (user, network) DO UPDATE SET changed = excluded.changed RETURNING id`,
+		if err := tx.QueryRowContext(ctx, `INSERT INTO accounts ("user", network, created, changed) VALUES (?, ?, ?, ?)
+			ON CONFLICT ("user", network) DO UPDATE SET changed = excluded.changed RETURNING id`,
 			user, a.Network, unix(now), unix(now)).Scan(&id); err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (db *DB) Accounts(ctx context.Context, gateway string) iter.Seq2[Account, e
 // ErrNotFound when there is none.
 func (db *DB) DeleteAccount(ctx context.Context, gateway, user, network string) error {
 	return db.save(ctx, "delete account", func(tx *sql.Tx) error {
-		return affected(tx.ExecContext(ctx, `DELETE FROM accounts WHERE network = ? AND user =
+		return affected(tx.ExecContext(ctx, `DELETE FROM accounts WHERE network = ? AND "user" =
 			(SELECT id FROM users WHERE gateway = ? AND jid = ?)`, network, gateway, user))
 	})
 }
@@ -167,7 +167,7 @@ func (db *DB) accounts(ctx context.Context, where string, args ...any) (out []ro
 	}
 	defer func() { _ = tx.Rollback() }()
 	rows, err := tx.QueryContext(ctx, `SELECT accounts.id, gateway, jid, network, accounts.created, changed
-		FROM accounts JOIN users ON users.id = user WHERE `+where, args...)
+		FROM accounts JOIN users ON users.id = "user" WHERE `+where, args...)
 	if err != nil {
 		return nil, db.explain("accounts", err)
 	}

@@ -16,16 +16,22 @@ const (
 )
 
 // Backup copies a database and its key file into dir, which is made with mode
-// 0700 when it is not there; the files have mode 0600. The copy is one
-// consistent snapshot, checked before it gets its name, and the database may be
-// in use by a running transportd all the while. Nothing is overwritten:
-// ErrBackupExists. Putting the two files back where they came from restores it.
-func Backup(ctx context.Context, path, keyFile, dir string) error {
-	id, err := databaseKeyID(ctx, path)
+// 0700 when it is not there; the files have mode 0600. The copy is an SQLite file
+// whatever the database is: one consistent snapshot, checked before it gets its
+// name, and the database may be in use by a running transportd all the while.
+// Nothing is overwritten: ErrBackupExists. Putting the two files back where they
+// came from restores it; into PostgreSQL with Copy.
+func Backup(ctx context.Context, o Options, dir string) error {
+	s, err := openSource(ctx, o, false)
 	if err != nil {
 		return err
 	}
-	key, err := readKey(keyFile)
+	defer s.close()
+	var id string
+	if err := s.tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'key_id'").Scan(&id); err != nil {
+		return explain(s.backend, "backup", err)
+	}
+	key, err := readKey(o.KeyFile)
 	if err != nil {
 		return err
 	}
@@ -33,40 +39,19 @@ func Backup(ctx context.Context, path, keyFile, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkKey(keyFile, seal.id, id); err != nil {
+	if err := checkKey(o.KeyFile, seal.id, id); err != nil {
 		return err
 	}
 	if err := prepareBackupDir(dir); err != nil {
 		return err
 	}
-	if err := snapshot(ctx, path, filepath.Join(dir, BackupDatabase)); err != nil {
+	if err := snapshot(ctx, s, id, filepath.Join(dir, BackupDatabase)); err != nil {
 		return err
 	}
 	if err := writeFileOnce(filepath.Join(dir, BackupKey), key); err != nil {
 		return fmt.Errorf("backup: the key file: %w", err)
 	}
 	return nil
-}
-
-func databaseKeyID(ctx context.Context, path string) (string, error) {
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("backup: %w: %w", ErrCannotOpen, err)
-	}
-	db, err := openPool(path, 1, "FULL", true)
-	if err != nil {
-		return "", explain(path, "backup", err)
-	}
-	defer func() { _ = db.Close() }()
-	var app int
-	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app); err != nil {
-		return "", explain(path, "backup", err)
-	}
-	if app != applicationID {
-		return "", explain(path, "backup", ErrNotOurs)
-	}
-	var id string
-	err = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'key_id'").Scan(&id)
-	return id, explain(path, "backup", err)
 }
 
 func prepareBackupDir(dir string) error {
@@ -88,11 +73,10 @@ func prepareBackupDir(dir string) error {
 	return nil
 }
 
-// snapshot copies the database with VACUUM INTO: one read transaction, so it is
-// consistent and, unlike SQLite's page-wise backup, never starts over because
-// another process writes.
-func snapshot(ctx context.Context, path, to string) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*") // 0600, and VACUUM INTO takes an empty file
+// snapshot copies what a source shows into a file that gets its name when it is
+// complete.
+func snapshot(ctx context.Context, s *source, keyID, to string) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*") // 0600
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
@@ -102,15 +86,15 @@ func snapshot(ctx context.Context, path, to string) (err error) {
 			_ = os.Remove(tmp.Name())
 		}
 	}()
-	db, err := openPool(path, 1, "FULL", false)
+	if _, file := s.backend.(*sqlite); file {
+		err = s.vacuumInto(ctx, tmp.Name())
+	} else {
+		err = s.writeInto(ctx, &sqlite{path: tmp.Name()})
+	}
 	if err != nil {
-		return explain(path, "backup", err)
+		return err
 	}
-	defer func() { _ = db.Close() }()
-	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", tmp.Name()); err != nil {
-		return explain(path, "backup", err)
-	}
-	if err := checkCopy(ctx, tmp.Name()); err != nil {
+	if err := checkCopy(ctx, tmp.Name(), keyID); err != nil {
 		return err
 	}
 	if err := tmp.Sync(); err != nil {
@@ -122,19 +106,55 @@ func snapshot(ctx context.Context, path, to string) (err error) {
 	return syncDir(filepath.Dir(to))
 }
 
-// checkCopy reads the whole copy through.
-func checkCopy(ctx context.Context, path string) error {
-	db, err := openPool(path, 1, "FULL", true)
+// vacuumInto writes an SQLite database anew into an empty file: one read
+// transaction, so it is consistent and, unlike SQLite's page-wise backup, never
+// starts over because another process writes. It cannot run inside the source's
+// own transaction.
+func (s *source) vacuumInto(ctx context.Context, file string) error {
+	pool, err := s.backend.pool(durablePool)
 	if err != nil {
-		return explain(path, "backup", err)
+		return explain(s.backend, "backup", err)
+	}
+	defer func() { _ = pool.Close() }()
+	_, err = pool.ExecContext(ctx, "VACUUM INTO ?", file)
+	return explain(s.backend, "backup", err)
+}
+
+// writeInto copies the source's snapshot into an empty file.
+func (s *source) writeInto(ctx context.Context, to *sqlite) error {
+	pool, err := to.pool(durablePool)
+	if err != nil {
+		return explain(to, "backup", err)
+	}
+	if _, err = migrate(ctx, to, pool, schema, migrations); err == nil {
+		c := copier{source: s, target: to, pool: pool}
+		_, err = c.all(ctx)
+	}
+	return explain(to, "backup", errors.Join(err, pool.Close()))
+}
+
+// checkCopy reads the whole copy through, and looks that the key was not rotated
+// meanwhile.
+func checkCopy(ctx context.Context, path, keyID string) error {
+	b := &sqlite{path: path}
+	db, err := b.pool(readPool)
+	if err != nil {
+		return explain(b, "backup", err)
 	}
 	defer func() { _ = db.Close() }()
 	var verdict string
 	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&verdict); err != nil {
-		return explain(path, "backup", err)
+		return explain(b, "backup", err)
 	}
 	if verdict != "ok" {
 		return fmt.Errorf("backup: %s: %w (%s)", path, ErrCorrupt, verdict)
+	}
+	var id string
+	if err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'key_id'").Scan(&id); err != nil {
+		return explain(b, "backup", err)
+	}
+	if id != keyID {
+		return errors.New("backup: the key was rotated meanwhile, take the backup again")
 	}
 	return nil
 }

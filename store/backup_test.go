@@ -10,7 +10,9 @@ import (
 	"testing"
 )
 
-func TestBackupWhileWritingAndRestore(t *testing.T) {
+func TestBackupWhileWritingAndRestore(t *testing.T) { onBoth(t, testBackupWhileWritingAndRestore) }
+
+func testBackupWhileWritingAndRestore(t *testing.T) {
 	live := t.TempDir()
 	db, ctx := openAt(t, live), t.Context()
 	// Each round stores the same number for two users in one transaction's
@@ -48,8 +50,8 @@ func TestBackupWhileWritingAndRestore(t *testing.T) {
 	})
 	<-rounds
 	dir := filepath.Join(t.TempDir(), "to", "backup")
-	o := options(live)
-	err = Backup(ctx, o.Path, o.KeyFile, dir)
+	o := options(t, live)
+	err = Backup(ctx, o, dir)
 	close(stop)
 	wg.Wait()
 	if err != nil {
@@ -61,7 +63,8 @@ func TestBackupWhileWritingAndRestore(t *testing.T) {
 	modes(t, dir)
 
 	// Restore: put the files where a config has them.
-	restored := options(t.TempDir())
+	folder := t.TempDir()
+	restored := Options{Path: filepath.Join(folder, "t.db"), KeyFile: filepath.Join(folder, "t.key")}
 	for from, to := range map[string]string{BackupDatabase: restored.Path, BackupKey: restored.KeyFile} {
 		if err := os.Rename(filepath.Join(dir, from), to); err != nil {
 			t.Fatal(err)
@@ -111,18 +114,18 @@ func TestBackupRefusals(t *testing.T) {
 	if err := openAt(t, live).Close(); err != nil {
 		t.Fatal(err)
 	}
-	o := options(live)
+	o := options(t, live)
 	other := filepath.Join(t.TempDir(), "other.key")
 	if _, err := createKey(other); err != nil {
 		t.Fatal(err)
 	}
 	foreign := filepath.Join(t.TempDir(), "foreign.db")
-	execAll(t, rawDB(t, foreign), "CREATE TABLE theirs (x)")
+	execAll(t, rawAt(t, Options{Path: foreign}), "CREATE TABLE theirs (x)")
 	full := t.TempDir()
 	if err := os.Chmod(full, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := Backup(t.Context(), o.Path, o.KeyFile, full); err != nil {
+	if err := Backup(t.Context(), o, full); err != nil {
 		t.Fatal(err)
 	}
 	wide := filepath.Join(t.TempDir(), "wide")
@@ -148,7 +151,7 @@ func TestBackupRefusals(t *testing.T) {
 			if !filepath.IsAbs(dir) {
 				dir = filepath.Join(t.TempDir(), dir)
 			}
-			err := Backup(t.Context(), c.path, c.key, dir)
+			err := Backup(t.Context(), Options{Path: c.path, KeyFile: c.key}, dir)
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.words) {
 				t.Errorf("got %v", err)
 			}
@@ -156,5 +159,28 @@ func TestBackupRefusals(t *testing.T) {
 				t.Error("a key was copied all the same")
 			}
 		})
+	}
+}
+
+// A backup is what one takes before an upgrade, maybe with the new program.
+func TestBackupOfTheOldestSchema(t *testing.T) {
+	o := options(t, t.TempDir())
+	key, err := createKey(o.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, err := newSealer(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := rawAt(t, o)
+	execAll(t, old, schemaV1, "INSERT INTO meta (name, value) VALUES ('key_id', '"+seal.id+"')")
+	stampAs(t, old, 1)
+	dir := filepath.Join(t.TempDir(), "b")
+	if err := Backup(t.Context(), o, dir); err != nil {
+		t.Fatal(err)
+	}
+	if v := stateOf(t, rawAt(t, Options{Path: filepath.Join(dir, BackupDatabase)})).version; v != 1 {
+		t.Errorf("the backup has schema %d", v)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-
-	"github.com/mattn/go-sqlite3"
 )
 
 // Errors a caller can tell apart with errors.Is. Their texts are sentences for
@@ -16,13 +14,18 @@ var (
 	ErrClosed       = errors.New("the database is closed")
 	ErrBacklog      = errors.New("too much is waiting to be written to the database")
 	ErrDiskFull     = errors.New("the disk is full")
-	ErrReadOnly     = errors.New("the database cannot be written, check the owner and the mode of the file and its folder")
+	ErrReadOnly     = errors.New("the database cannot be written, check the owner and the mode of the file and its folder, or the rights of the PostgreSQL user")
 	ErrLocked       = errors.New("the database is locked by another program")
 	ErrInUse        = errors.New("the database is in use by another transportd")
 	ErrCannotOpen   = errors.New("the database cannot be opened, check that its folder exists and who may write there")
+	ErrUnavailable  = errors.New("the database server cannot be reached")
+	ErrVanished     = errors.New("the database file was deleted, moved or replaced while it was in use")
 	ErrCorrupt      = errors.New("the database is damaged, restore a backup")
 	ErrNotOurs      = errors.New("the file is not a database of transportd")
 	ErrNewerSchema  = errors.New("the database was written by a newer transportd")
+	ErrOlderSchema  = errors.New("the database has an older schema, start transportd on it once first")
+	ErrNotEmpty     = errors.New("the database to copy to is not empty")
+	ErrIncomplete   = errors.New("the copy into this database was interrupted; remove it and copy again")
 	ErrKeyMissing   = errors.New("the key file is missing")
 	ErrKeyInvalid   = errors.New("the key file is not usable")
 	ErrWrongKey     = errors.New("the key file is not the one the database was sealed with")
@@ -30,24 +33,22 @@ var (
 	ErrBackupExists = errors.New("the folder holds a backup already")
 )
 
-// causes maps SQLite's result codes to ours.
-var causes = map[sqlite3.ErrNo]error{
-	sqlite3.ErrFull:     ErrDiskFull,
-	sqlite3.ErrReadonly: ErrReadOnly,
-	sqlite3.ErrPerm:     ErrReadOnly,
-	sqlite3.ErrBusy:     ErrLocked,
-	sqlite3.ErrLocked:   ErrLocked,
-	sqlite3.ErrCantOpen: ErrCannotOpen,
-	sqlite3.ErrCorrupt:  ErrCorrupt,
-	sqlite3.ErrNotADB:   ErrNotOurs,
+// Unable tells whether an error says that the database cannot be used now,
+// whatever was asked of it: somebody has to see to it, or it passes.
+func Unable(err error) bool {
+	for _, cause := range []error{ErrDiskFull, ErrReadOnly, ErrLocked, ErrInUse, ErrUnavailable, ErrVanished, ErrBacklog, ErrCannotOpen, ErrCorrupt} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
 }
 
 // explain turns an error of the database into one of ours, with what was being
-// done and SQLite's own words behind it.
-func (db *DB) explain(op string, err error) error { return explain(db.path, op, err) }
+// done and the database's own words behind it.
+func (db *DB) explain(op string, err error) error { return explain(db.backend, op, err) }
 
-func explain(path, op string, err error) error {
-	var se sqlite3.Error
+func explain(b backend, op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -55,12 +56,12 @@ func explain(path, op string, err error) error {
 		return ErrNotFound
 	case errors.Is(err, sql.ErrConnDone), err.Error() == "sql: database is closed":
 		return ErrClosed
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", op, err)
-	case errors.As(err, &se):
-		if cause, ok := causes[se.Code]; ok {
-			return fmt.Errorf("%s: %s: %w (%s)", op, path, cause, se.Error())
-		}
 	}
-	return fmt.Errorf("%s: %s: %w", op, path, err)
+	if cause := b.cause(err); cause != nil {
+		return fmt.Errorf("%s: %s: %w (%w)", op, b.label(), cause, err)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return fmt.Errorf("%s: %s: %w", op, b.label(), err)
 }

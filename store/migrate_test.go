@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,21 +14,8 @@ import (
 //go:embed testdata/schema_v1.sql
 var schemaV1 string
 
-// rawDB opens a file without any of the store's own steps.
-func rawDB(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	if f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		t.Fatal(err)
-	} else if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := openPool(path, 1, "FULL", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
+//go:embed testdata/postgres_v1.sql
+var postgresV1 string
 
 func execAll(t *testing.T, db *sql.DB, statements ...string) {
 	t.Helper()
@@ -42,11 +28,22 @@ func execAll(t *testing.T, db *sql.DB, statements ...string) {
 
 var space = regexp.MustCompile(`\s+`)
 
-// shape describes every table, column and index of a database, so that two
-// that were made in different ways can be compared.
+// shapes are queries for a description of every table, column, constraint and
+// index, a line each, so that two databases that were made in different ways can
+// be compared.
+var shapes = map[bool]string{
+	false: `SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') FROM sqlite_master ORDER BY 1`,
+	true: `SELECT concat_ws(' ', 'column', table_name, column_name, data_type, collation_name, is_nullable, column_default, identity_generation)
+			FROM information_schema.columns WHERE table_schema = current_schema()
+		UNION ALL SELECT concat_ws(' ', 'index', replace(indexdef, current_schema() || '.', '')) FROM pg_indexes WHERE schemaname = current_schema()
+		UNION ALL SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid))
+			FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+		ORDER BY 1`,
+}
+
 func shape(t *testing.T, db *sql.DB) string {
 	t.Helper()
-	rows, err := db.Query("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master ORDER BY type, name")
+	rows, err := db.Query(shapes[onPostgres(t)])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,83 +51,131 @@ func shape(t *testing.T, db *sql.DB) string {
 	comment := regexp.MustCompile(`--[^\n]*`)
 	var b strings.Builder
 	for rows.Next() {
-		var typ, name, table, text string
-		if err := rows.Scan(&typ, &name, &table, &text); err != nil {
+		var text string
+		if err := rows.Scan(&text); err != nil {
 			t.Fatal(err)
 		}
 		text = space.ReplaceAllString(comment.ReplaceAllString(text, ""), " ")
-		fmt.Fprintf(&b, "%s %s %s %s\n", typ, name, table, strings.ReplaceAll(text, " ,", ","))
+		fmt.Fprintln(&b, strings.ReplaceAll(text, " ,", ","))
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, pragma := range []string{"user_version", "application_id"} {
-		var n int
-		if err := db.QueryRow("PRAGMA " + pragma).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&b, "%s %d\n", pragma, n)
-	}
+	found := stateOf(t, db)
+	fmt.Fprintf(&b, "version %d, ours %v\n", found.version, found.ours)
 	return b.String()
 }
 
+// backendOf is the kind of database a test runs on.
+func backendOf(t *testing.T) backend {
+	if onPostgres(t) {
+		return &postgres{}
+	}
+	return &sqlite{}
+}
+
+func stateOf(t *testing.T, db *sql.DB) state {
+	t.Helper()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	found, err := backendOf(t).state(t.Context(), tx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// stampAs writes down a version of the schema.
+func stampAs(t *testing.T, db *sql.DB, version int) {
+	t.Helper()
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(backendOf(t).stamp(t.Context(), tx, version), tx.Commit()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFrozenSchemaMigratesToTheFreshOne(t *testing.T) {
-	old := rawDB(t, filepath.Join(t.TempDir(), "old.db"))
-	execAll(t, old, schemaV1,
-		"PRAGMA user_version = 1", fmt.Sprintf("PRAGMA application_id = %d", applicationID),
+	onBoth(t, testFrozenSchemaMigratesToTheFreshOne)
+}
+
+func testFrozenSchemaMigratesToTheFreshOne(t *testing.T) {
+	old, frozen := raw(t, t.TempDir()), schemaV1
+	if onPostgres(t) {
+		frozen = postgresV1
+	}
+	execAll(t, old, frozen)
+	stampAs(t, old, 1)
+	execAll(t, old,
 		"INSERT INTO users (id, gateway, jid, created, seen) VALUES (7, 'g', 'a@b', 1, 2)",
-		"INSERT INTO accounts (id, user, network, created, changed) VALUES (9, 7, 'n', 1, 2)",
-		"INSERT INTO settings (account, name, sealed, value) VALUES (9, 'nick', 0, CAST('x' AS BLOB))",
-		"INSERT INTO occupancies (user, resource, room, nick, since) VALUES (7, 'r', 'room', 'x', 3)",
-		"INSERT INTO subscriptions (user, address, sends, receives) VALUES (7, 'g', 1, 0)",
-		"INSERT INTO preferences (user, name, value) VALUES (7, 'p', 'v')",
-		"INSERT INTO gateway_keys (gateway, name, value) VALUES ('g', 'k', CAST('x' AS BLOB))")
-	found, err := migrate(t.Context(), old, schema, migrations)
+		`INSERT INTO accounts (id, "user", network, created, changed) VALUES (9, 7, 'n', 1, 2)`,
+		`INSERT INTO occupancies ("user", resource, room, nick, since) VALUES (7, 'r', 'room', 'x', 3)`,
+		`INSERT INTO subscriptions ("user", address, sends, receives) VALUES (7, 'g', 1, 0)`,
+		`INSERT INTO preferences ("user", name, value) VALUES (7, 'p', 'v')`)
+	if _, err := old.Exec("INSERT INTO settings (account, name, sealed, value) VALUES (9, 'nick', 0, ?)", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := old.Exec("INSERT INTO gateway_keys (gateway, name, value) VALUES ('g', 'k', ?)", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	found, err := migrate(t.Context(), backendOf(t), old, schema, migrations)
 	if err != nil || found != 1 {
 		t.Fatalf("found %d, %v", found, err)
 	}
-	fresh := rawDB(t, filepath.Join(t.TempDir(), "fresh.db"))
-	if found, err := migrate(t.Context(), fresh, schema, migrations); err != nil || found != 0 {
+	fresh := raw(t, t.TempDir())
+	if found, err := migrate(t.Context(), backendOf(t), fresh, schema, migrations); err != nil || found != 0 {
 		t.Fatalf("found %d, %v", found, err)
 	}
 	if a, b := shape(t, old), shape(t, fresh); a != b {
 		t.Errorf("a migrated database is\n%s\na fresh one is\n%s", a, b)
 	}
-	var jid, nick string
-	if err := old.QueryRow(`SELECT jid, CAST(value AS TEXT) FROM settings JOIN accounts ON accounts.id = account
-		JOIN users ON users.id = user`).Scan(&jid, &nick); err != nil || jid != "a@b" || nick != "x" {
+	var jid string
+	var nick []byte
+	if err := old.QueryRow(`SELECT jid, value FROM settings JOIN accounts ON accounts.id = account
+		JOIN users ON users.id = "user"`).Scan(&jid, &nick); err != nil || jid != "a@b" || string(nick) != "x" {
 		t.Errorf("what was stored is %q %q, %v", jid, nick, err)
 	}
 }
 
-func TestMigrationsRunInOrderAndOnce(t *testing.T) {
+// firstTables are a schema to migrate from.
+const firstTables = "CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL); CREATE TABLE first (x INTEGER)"
+
+func TestMigrationsRunInOrderAndOnce(t *testing.T) { onBoth(t, testMigrationsRunInOrderAndOnce) }
+
+func testMigrationsRunInOrderAndOnce(t *testing.T) {
 	steps := []string{
 		"CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (2)",
 		"ALTER TABLE a ADD COLUMN y INTEGER; UPDATE a SET y = x * 10",
 	}
-	path := filepath.Join(t.TempDir(), "t.db")
-	db := rawDB(t, path)
+	db := raw(t, t.TempDir())
 	for _, upTo := range []int{0, 1, 2, 2} {
-		if _, err := migrate(t.Context(), db, "CREATE TABLE first (x)", steps[:upTo]); err != nil {
+		if _, err := migrate(t.Context(), backendOf(t), db, firstTables, steps[:upTo]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var n, x, y, version int
+	var n, x, y int
 	if err := db.QueryRow("SELECT count(*), max(x), max(y) FROM a").Scan(&n, &x, &y); err != nil || n != 1 || x != 2 || y != 20 {
 		t.Errorf("%d rows, %d %d, %v", n, x, y, err)
 	}
-	if err := db.QueryRow("PRAGMA user_version").Scan(&version); err != nil || version != 3 {
-		t.Errorf("version %d, %v", version, err)
+	if version := stateOf(t, db).version; version != 3 {
+		t.Errorf("version %d", version)
 	}
 }
 
-func TestAFailedMigrationChangesNothing(t *testing.T) {
-	db := rawDB(t, filepath.Join(t.TempDir(), "t.db"))
-	if _, err := migrate(t.Context(), db, "CREATE TABLE first (x)", nil); err != nil {
+func TestAFailedMigrationChangesNothing(t *testing.T) { onBoth(t, testAFailedMigrationChangesNothing) }
+
+func testAFailedMigrationChangesNothing(t *testing.T) {
+	db := raw(t, t.TempDir())
+	if _, err := migrate(t.Context(), backendOf(t), db, firstTables, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := shape(t, db)
-	_, err := migrate(t.Context(), db, "", []string{"CREATE TABLE a (x)", "CREATE TABLE nonsense ("})
+	_, err := migrate(t.Context(), backendOf(t), db, "", []string{"CREATE TABLE a (x INTEGER)", "CREATE TABLE nonsense ("})
 	if err == nil || !strings.Contains(err.Error(), "migrate schema 2 to 3") {
 		t.Fatalf("got %v", err)
 	}
@@ -139,21 +184,23 @@ func TestAFailedMigrationChangesNothing(t *testing.T) {
 	}
 }
 
-func TestRefusesANewerSchema(t *testing.T) {
+func TestRefusesANewerSchema(t *testing.T) { onBoth(t, testRefusesANewerSchema) }
+
+func testRefusesANewerSchema(t *testing.T) {
 	dir := t.TempDir()
 	if err := openAt(t, dir).Close(); err != nil {
 		t.Fatal(err)
 	}
-	execAll(t, rawDB(t, options(dir).Path), fmt.Sprintf("PRAGMA user_version = %d", schemaVersion()+1))
-	_, err := Open(t.Context(), options(dir))
-	if !errors.Is(err, ErrNewerSchema) || !strings.Contains(err.Error(), options(dir).Path) {
+	stampAs(t, raw(t, dir), schemaVersion()+1)
+	_, err := Open(t.Context(), options(t, dir))
+	if !errors.Is(err, ErrNewerSchema) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestRefusesFilesOfOthers(t *testing.T) {
 	for name, setup := range map[string]func(t *testing.T, path string){
-		"another program's database": func(t *testing.T, path string) { execAll(t, rawDB(t, path), "CREATE TABLE theirs (x)") },
+		"another program's database": func(t *testing.T, path string) { execAll(t, rawAt(t, Options{Path: path}), "CREATE TABLE theirs (x)") },
 		"no database": func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte(strings.Repeat("not a database. ", 100)), 0o600); err != nil {
 				t.Fatal(err)
@@ -161,7 +208,7 @@ func TestRefusesFilesOfOthers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(t.TempDir())
+			o := options(t, t.TempDir())
 			setup(t, o.Path)
 			_, err := Open(t.Context(), o)
 			if !errors.Is(err, ErrNotOurs) {

@@ -76,8 +76,9 @@ func (c *entered) apply(ctx context.Context, db *DB, tx *sql.Tx) error {
 	if c.Password != "" {
 		password = db.seal.seal(c.passwordPlace(), []byte(c.Password.Reveal()))
 	}
-	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO occupancies (user, resource, room, nick, password, since)
-		VALUES (?, ?, ?, ?, ?, ?)`, user, resource, c.Room, c.Nick, password, unix(c.Since))
+	_, err = tx.ExecContext(ctx, `INSERT INTO occupancies ("user", resource, room, nick, password, since)
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT ("user", resource, room)
+		DO UPDATE SET nick = excluded.nick, password = excluded.password, since = excluded.since`, user, resource, c.Room, c.Nick, password, unix(c.Since))
 	return err
 }
 
@@ -86,7 +87,7 @@ func (c *left) apply(ctx context.Context, _ *DB, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM occupancies WHERE resource = ? AND room = ? AND user =
+	_, err = tx.ExecContext(ctx, `DELETE FROM occupancies WHERE resource = ? AND room = ? AND "user" =
 		(SELECT id FROM users WHERE gateway = ? AND jid = ?)`, resource, c.room, c.gateway, bare)
 	return err
 }
@@ -104,7 +105,7 @@ func (db *DB) Occupancies(ctx context.Context, gateway string) iter.Seq2[Occupan
 		var jid, resource, room string
 		for {
 			found, err := page(ctx, db, "occupancies", scanOccupancy, `SELECT gateway, jid, resource, room, nick, password, since
-				FROM occupancies JOIN users ON users.id = user
+				FROM occupancies JOIN users ON users.id = "user"
 				WHERE gateway = ? AND (jid, resource, room) > (?, ?, ?) ORDER BY jid, resource, room LIMIT ?`,
 				gateway, jid, resource, room, pageSize)
 			if err != nil {
@@ -168,6 +169,6 @@ func (c *seen) apply(ctx context.Context, _ *DB, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE users SET seen = max(seen, ?) WHERE id = ?", unix(c.at), id)
+	_, err = tx.ExecContext(ctx, "UPDATE users SET seen = ? WHERE id = ? AND seen < ?", unix(c.at), id, unix(c.at))
 	return err
 }

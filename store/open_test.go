@@ -12,12 +12,16 @@ import (
 	"testing"
 
 	"github.com/mattn/go-sqlite3"
+
+	"transportd/internal/secret"
 )
 
-func TestASecondProcessIsRefused(t *testing.T) {
+func TestASecondProcessIsRefused(t *testing.T) { onBoth(t, testASecondProcessIsRefused) }
+
+func testASecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	db := openAt(t, dir)
-	_, err := Open(t.Context(), options(dir))
+	_, err := Open(t.Context(), options(t, dir))
 	if !errors.Is(err, ErrInUse) {
 		t.Errorf("got %v", err)
 	}
@@ -31,7 +35,7 @@ func TestASecondProcessIsRefused(t *testing.T) {
 
 func TestMissingFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there")
-	_, err := Open(t.Context(), options(dir))
+	_, err := Open(t.Context(), options(t, dir))
 	if !errors.Is(err, ErrCannotOpen) || !strings.Contains(err.Error(), "there is no folder "+dir) {
 		t.Errorf("got %v", err)
 	}
@@ -49,7 +53,7 @@ func TestAPathWithOddCharacters(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(options(dir).Path); err != nil || info.Size() == 0 {
+	if info, err := os.Stat(options(t, dir).Path); err != nil || info.Size() == 0 {
 		t.Errorf("the database is elsewhere: %v", err)
 	}
 }
@@ -61,7 +65,7 @@ func TestLockedByAnotherProgram(t *testing.T) {
 	if _, err := db.durable.Exec("PRAGMA busy_timeout = 1"); err != nil {
 		t.Fatal(err)
 	}
-	other := rawDB(t, options(dir).Path)
+	other := raw(t, dir)
 	tx, err := other.BeginTx(t.Context(), nil) // immediate: holds the write lock
 	if err != nil {
 		t.Fatal(err)
@@ -90,16 +94,17 @@ func TestReadOnlyDatabase(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	for code, want := range causes {
-		err := explain("/x/t.db", "put account", fmt.Errorf("wrapped: %w", sqlite3.Error{Code: code}))
+	b := &sqlite{path: "/x/t.db"}
+	for code, want := range sqliteCauses {
+		err := explain(b, "put account", fmt.Errorf("wrapped: %w", sqlite3.Error{Code: code}))
 		if !errors.Is(err, want) || !strings.HasPrefix(err.Error(), "put account: /x/t.db: ") {
 			t.Errorf("code %d: %v", code, err)
 		}
 	}
-	if err := explain("p", "op", context.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) {
+	if err := explain(b, "op", context.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if explain("p", "op", nil) != nil {
+	if explain(b, "op", nil) != nil {
 		t.Error("no error became one")
 	}
 }
@@ -108,16 +113,14 @@ func TestExplain(t *testing.T) {
 // folder it names until it is killed.
 const crashFolder = "STORE_TEST_CRASH_FOLDER"
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashFolder); dir != "" {
-		writeForEver(dir)
-	}
-	os.Exit(m.Run())
-}
+// crashPostgres is the address of the child's database, when it is none of the
+// folder.
+const crashPostgres = "STORE_TEST_CRASH_POSTGRES"
 
 func writeForEver(dir string) {
 	ctx := context.Background()
-	db, err := Open(ctx, options(dir))
+	o := Options{Path: filepath.Join(dir, "t.db"), Postgres: secret.Text(os.Getenv(crashPostgres)), KeyFile: filepath.Join(dir, "t.key")}
+	db, err := Open(ctx, o)
 	for n := 0; err == nil; n++ {
 		user := fmt.Sprintf("u%06d@x", n)
 		o := Occupancy{Gateway: gw, User: user + "/r", Room: "#a@" + gw, Nick: "n", Password: "key"}
@@ -129,12 +132,14 @@ func writeForEver(dir string) {
 	os.Exit(1)
 }
 
-func TestKillNineLeavesAccountsIntact(t *testing.T) {
+func TestKillNineLeavesAccountsIntact(t *testing.T) { onBoth(t, testKillNineLeavesAccountsIntact) }
+
+func testKillNineLeavesAccountsIntact(t *testing.T) {
 	dir := t.TempDir()
 	told := 0
 	for round, lines := range []int{1, 60, 25} {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), crashFolder+"="+dir)
+		cmd.Env = append(os.Environ(), crashFolder+"="+dir, crashPostgres+"="+options(t, dir).Postgres.Reveal())
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -170,7 +175,9 @@ func survived(t *testing.T, dir string, told, round int) {
 	db := openAt(t, dir)
 	defer func() { _ = db.Close() }()
 	var verdict string
-	if err := db.read.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+	if onPostgres(t) {
+		verdict = "ok" // the server was not killed
+	} else if err := db.read.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Fatalf("round %d: %s, %v", round, verdict, err)
 	}
 	for n := range told {

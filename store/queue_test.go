@@ -21,7 +21,9 @@ func occupancies(t *testing.T, db *DB) []Occupancy {
 	return out
 }
 
-func TestOccupanciesRoundTrip(t *testing.T) {
+func TestOccupanciesRoundTrip(t *testing.T) { onBoth(t, testOccupanciesRoundTrip) }
+
+func testOccupanciesRoundTrip(t *testing.T) {
 	dir := t.TempDir()
 	db, ctx := openAt(t, dir), t.Context()
 	room := "#a%libera@" + gw
@@ -67,7 +69,9 @@ func TestOccupanciesRoundTrip(t *testing.T) {
 	}
 }
 
-func TestOccupanciesWalkIsPaged(t *testing.T) {
+func TestOccupanciesWalkIsPaged(t *testing.T) { onBoth(t, testOccupanciesWalkIsPaged) }
+
+func testOccupanciesWalkIsPaged(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	const n = 2*pageSize + 7
 	for i := range n {
@@ -99,7 +103,9 @@ func fillQueue(t *testing.T, db *DB, ctx context.Context) (accepted int, err err
 	return 0, nil
 }
 
-func TestAFullQueueMakesCallersWait(t *testing.T) {
+func TestAFullQueueMakesCallersWait(t *testing.T) { onBoth(t, testAFullQueueMakesCallersWait) }
+
+func testAFullQueueMakesCallersWait(t *testing.T) {
 	db := open(t)
 	release := block(db)
 	released := false

@@ -11,5 +11,5 @@ func (db *DB) LoggedIn(ctx context.Context, gateway string) ([]string, error) {
 	return page(ctx, db, "logged in", func(rows *sql.Rows) (jid string, err error) {
 		return jid, rows.Scan(&jid)
 	}, `SELECT jid FROM users WHERE gateway = ? AND online = 1
-		AND EXISTS (SELECT 1 FROM accounts WHERE user = users.id) ORDER BY jid`, gateway)
+		AND EXISTS (SELECT 1 FROM accounts WHERE "user" = users.id) ORDER BY jid`, gateway)
 }

@@ -58,6 +58,10 @@ func TestSealOpensOnlyInItsPlace(t *testing.T) {
 }
 
 func TestCiphertextMovedToAnotherRowDoesNotOpen(t *testing.T) {
+	onBoth(t, testCiphertextMovedToAnotherRowDoesNotOpen)
+}
+
+func testCiphertextMovedToAnotherRowDoesNotOpen(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	for _, user := range []string{juli, romeo} {
 		if err := db.PutAccount(ctx, account(user, "n")); err != nil {
@@ -66,8 +70,8 @@ func TestCiphertextMovedToAnotherRowDoesNotOpen(t *testing.T) {
 	}
 	// Romeo's row gets Juliet's ciphertext, as somebody with the file could do.
 	if _, err := db.durable.Exec(`UPDATE settings SET value = (
-			SELECT value FROM settings JOIN accounts ON accounts.id = account JOIN users ON users.id = user WHERE jid = ? AND name = 'password')
-		WHERE name = 'password' AND account = (SELECT accounts.id FROM accounts JOIN users ON users.id = user WHERE jid = ?)`,
+			SELECT value FROM settings JOIN accounts ON accounts.id = account JOIN users ON users.id = "user" WHERE jid = ? AND name = 'password')
+		WHERE name = 'password' AND account = (SELECT accounts.id FROM accounts JOIN users ON users.id = "user" WHERE jid = ?)`,
 		juli, romeo); err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +106,10 @@ func TestCiphertextMovedToAnotherRowDoesNotOpen(t *testing.T) {
 }
 
 func TestRoomPasswordMovedToAnotherRoomDoesNotOpen(t *testing.T) {
+	onBoth(t, testRoomPasswordMovedToAnotherRoomDoesNotOpen)
+}
+
+func testRoomPasswordMovedToAnotherRoomDoesNotOpen(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	for room, password := range map[string]secret.Text{"#a@" + gw: "one", "#b@" + gw: "two"} {
 		if err := db.SaveOccupancy(ctx, Occupancy{Gateway: gw, User: juli + "/r", Room: room, Nick: "n", Password: password}); err != nil {
@@ -184,6 +192,10 @@ func TestCreateKeyNeverReplaces(t *testing.T) {
 }
 
 func TestWrongOrMissingKeyIsRecognisedAtStart(t *testing.T) {
+	onBoth(t, testWrongOrMissingKeyIsRecognisedAtStart)
+}
+
+func testWrongOrMissingKeyIsRecognisedAtStart(t *testing.T) {
 	dir := t.TempDir()
 	db := openAt(t, dir)
 	if err := db.PutAccount(t.Context(), account(juli, "n")); err != nil {
@@ -197,7 +209,7 @@ func TestWrongOrMissingKeyIsRecognisedAtStart(t *testing.T) {
 	if err := os.Rename(key, key+".away"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open(t.Context(), options(dir))
+	_, err := Open(t.Context(), options(t, dir))
 	if !errors.Is(err, ErrKeyMissing) || !strings.Contains(err.Error(), id) {
 		t.Errorf("without the key: %v", err)
 	}
@@ -207,7 +219,7 @@ func TestWrongOrMissingKeyIsRecognisedAtStart(t *testing.T) {
 	if _, err := createKey(key); err != nil {
 		t.Fatal(err)
 	}
-	_, err = Open(t.Context(), options(dir))
+	_, err = Open(t.Context(), options(t, dir))
 	if !errors.Is(err, ErrWrongKey) || !strings.Contains(err.Error(), id) || !strings.Contains(err.Error(), key) {
 		t.Errorf("with another key: %v", err)
 	}

@@ -21,32 +21,6 @@ const (
 	romeo = "romeo@example.net"
 )
 
-// openAt opens the database of a folder; the test closes it.
-func openAt(t *testing.T, dir string) *DB {
-	t.Helper()
-	db, err := Open(t.Context(), options(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return db
-}
-
-func options(dir string) Options {
-	return Options{Path: filepath.Join(dir, "t.db"), KeyFile: filepath.Join(dir, "t.key")}
-}
-
-// open opens a fresh database that is closed with the test.
-func open(t *testing.T) *DB {
-	t.Helper()
-	db := openAt(t, t.TempDir())
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil && !errors.Is(err, ErrClosed) {
-			t.Error(err)
-		}
-	})
-	return db
-}
-
 func account(user, network string) Account {
 	return Account{
 		Gateway: gw, User: user, Network: network,
@@ -68,7 +42,9 @@ func sameAccount(t *testing.T, got, want Account) {
 	}
 }
 
-func TestAccountsRoundTrip(t *testing.T) {
+func TestAccountsRoundTrip(t *testing.T) { onBoth(t, testAccountsRoundTrip) }
+
+func testAccountsRoundTrip(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	want := account(juli, "libera")
 	if err := db.PutAccount(ctx, want); err != nil {
@@ -115,6 +91,10 @@ func TestAccountsRoundTrip(t *testing.T) {
 }
 
 func TestSettingBothOpenAndSecretIsRefused(t *testing.T) {
+	onBoth(t, testSettingBothOpenAndSecretIsRefused)
+}
+
+func testSettingBothOpenAndSecretIsRefused(t *testing.T) {
 	db := open(t)
 	a := account(juli, "x")
 	a.Settings["password"] = "open"
@@ -126,7 +106,9 @@ func TestSettingBothOpenAndSecretIsRefused(t *testing.T) {
 	}
 }
 
-func TestAccountsWalkIsPagedAndComplete(t *testing.T) {
+func TestAccountsWalkIsPagedAndComplete(t *testing.T) { onBoth(t, testAccountsWalkIsPagedAndComplete) }
+
+func testAccountsWalkIsPagedAndComplete(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	const users = pageSize + pageSize/2
 	for i := range users {
@@ -175,7 +157,9 @@ func TestAccountsWalkIsPagedAndComplete(t *testing.T) {
 	}
 }
 
-func TestSubscriptions(t *testing.T) {
+func TestSubscriptions(t *testing.T) { onBoth(t, testSubscriptions) }
+
+func testSubscriptions(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	put := func(user, address string, sends, receives bool) {
 		t.Helper()
@@ -210,7 +194,9 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
-func TestGatewayKeyStays(t *testing.T) {
+func TestGatewayKeyStays(t *testing.T) { onBoth(t, testGatewayKeyStays) }
+
+func testGatewayKeyStays(t *testing.T) {
 	dir := t.TempDir()
 	db, ctx := openAt(t, dir), t.Context()
 	one, err := db.GatewayKey(ctx, gw, "occupant-id")
@@ -282,7 +268,9 @@ func TestSecretsAreNotInTheFile(t *testing.T) {
 	}
 }
 
-func TestConcurrentWriters(t *testing.T) {
+func TestConcurrentWriters(t *testing.T) { onBoth(t, testConcurrentWriters) }
+
+func testConcurrentWriters(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	const workers, rounds = 8, 25
 	var wg sync.WaitGroup
@@ -328,7 +316,9 @@ func seqLen[T any](seq func(yield func(T, error) bool)) (n int, err error) {
 	return n, nil
 }
 
-func TestAClosedDatabaseSaysSo(t *testing.T) {
+func TestAClosedDatabaseSaysSo(t *testing.T) { onBoth(t, testAClosedDatabaseSaysSo) }
+
+func testAClosedDatabaseSaysSo(t *testing.T) {
 	db := openAt(t, t.TempDir())
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -347,7 +337,9 @@ func TestAClosedDatabaseSaysSo(t *testing.T) {
 	}
 }
 
-func TestACancelledContextEndsAWait(t *testing.T) {
+func TestACancelledContextEndsAWait(t *testing.T) { onBoth(t, testACancelledContextEndsAWait) }
+
+func testACancelledContextEndsAWait(t *testing.T) {
 	db := open(t)
 	db.writing <- struct{}{} // somebody else writes
 	defer func() { <-db.writing }()
@@ -358,10 +350,12 @@ func TestACancelledContextEndsAWait(t *testing.T) {
 	}
 }
 
-func TestObserve(t *testing.T) {
+func TestObserve(t *testing.T) { onBoth(t, testObserve) }
+
+func testObserve(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]int{}
-	o := options(t.TempDir())
+	o := options(t, t.TempDir())
 	o.Observe = func(op string, took time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -22,7 +22,7 @@ type Subscription struct {
 func (db *DB) PutSubscription(ctx context.Context, s Subscription) error {
 	return db.save(ctx, "put subscription", func(tx *sql.Tx) error {
 		if !s.Sends && !s.Receives {
-			_, err := tx.ExecContext(ctx, `DELETE FROM subscriptions WHERE address = ? AND user =
+			_, err := tx.ExecContext(ctx, `DELETE FROM subscriptions WHERE address = ? AND "user" =
 				(SELECT id FROM users WHERE gateway = ? AND jid = ?)`, s.Address, s.Gateway, s.User)
 			return err
 		}
@@ -30,14 +30,15 @@ func (db *DB) PutSubscription(ctx context.Context, s Subscription) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO subscriptions (user, address, sends, receives) VALUES (?, ?, ?, ?)",
+		_, err = tx.ExecContext(ctx, `INSERT INTO subscriptions ("user", address, sends, receives) VALUES (?, ?, ?, ?)
+			ON CONFLICT ("user", address) DO UPDATE SET sends = excluded.sends, receives = excluded.receives`,
 			id, s.Address, s.Sends, s.Receives)
 		return err
 	})
 }
 
 const subscriptionQuery = `SELECT gateway, jid, address, sends, receives
-	FROM subscriptions JOIN users ON users.id = user WHERE `
+	FROM subscriptions JOIN users ON users.id = "user" WHERE `
 
 func scanSubscription(rows *sql.Rows) (s Subscription, err error) {
 	return s, rows.Scan(&s.Gateway, &s.User, &s.Address, &s.Sends, &s.Receives)

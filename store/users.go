@@ -100,7 +100,11 @@ func (db *DB) DeleteUser(ctx context.Context, gateway, jid string) error {
 	if err := db.Flush(ctx); err != nil {
 		return err
 	}
+	defer db.ids.forget()
 	return db.save(ctx, "delete user", func(tx *sql.Tx) error {
+		if err := discardListener(ctx, tx, gateway, jid); err != nil {
+			return err
+		}
 		return affected(tx.ExecContext(ctx, "DELETE FROM users WHERE gateway = ? AND jid = ?", gateway, jid))
 	})
 }
@@ -123,7 +127,7 @@ func (db *DB) Preferences(ctx context.Context, gateway, jid string) (map[string]
 	type pair struct{ name, value string }
 	pairs, err := page(ctx, db, "preferences", func(rows *sql.Rows) (p pair, err error) {
 		return p, rows.Scan(&p.name, &p.value)
-	}, "SELECT name, value FROM preferences JOIN users ON users.id = user WHERE gateway = ? AND jid = ?", gateway, jid)
+	}, `SELECT name, value FROM preferences JOIN users ON users.id = "user" WHERE gateway = ? AND jid = ?`, gateway, jid)
 	if err != nil {
 		return nil, err
 	}
@@ -143,9 +147,10 @@ func (db *DB) SetPreference(ctx context.Context, gateway, jid, name, value strin
 			return err
 		}
 		if value == "" {
-			_, err = tx.ExecContext(ctx, "DELETE FROM preferences WHERE user = ? AND name = ?", id, name)
+			_, err = tx.ExecContext(ctx, `DELETE FROM preferences WHERE "user" = ? AND name = ?`, id, name)
 		} else {
-			_, err = tx.ExecContext(ctx, "INSERT OR REPLACE INTO preferences (user, name, value) VALUES (?, ?, ?)", id, name, value)
+			_, err = tx.ExecContext(ctx, `INSERT INTO preferences ("user", name, value) VALUES (?, ?, ?)
+				ON CONFLICT ("user", name) DO UPDATE SET value = excluded.value`, id, name, value)
 		}
 		return err
 	})

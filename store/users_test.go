@@ -8,7 +8,9 @@ import (
 	"time"
 )
 
-func TestUsers(t *testing.T) {
+func TestUsers(t *testing.T) { onBoth(t, testUsers) }
+
+func testUsers(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	if _, err := db.User(ctx, gw, juli); !errors.Is(err, ErrNotFound) {
 		t.Errorf("unknown user: %v", err)
@@ -57,7 +59,9 @@ func TestUsers(t *testing.T) {
 	}
 }
 
-func TestDeleteUserLeavesNothing(t *testing.T) {
+func TestDeleteUserLeavesNothing(t *testing.T) { onBoth(t, testDeleteUserLeavesNothing) }
+
+func testDeleteUserLeavesNothing(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	for _, user := range []string{juli, romeo} {
 		if err := db.PutAccount(ctx, account(user, "n")); err != nil {

@@ -93,6 +93,59 @@ func TestStreamDrops(t *testing.T) {
 	})
 }
 
+// The stream is half open for a while: nobody is told, and what transportd writes
+// is lost. When it breaks in the end all of that is repeated, in order, and what
+// had arrived shortly before comes again under the same ids.
+func TestStreamIsHalfOpen(t *testing.T) {
+	withServices(t, func(t *testing.T, s *site) {
+		way, err := NewProxy(Address(s.server.Component))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(way.Close)
+		s = s.own(t, GatewayOptions{Domain: silent, Via: way.Address()})
+
+		bob, garden := s.host(t, "bob", "garden")
+		alice := s.user(t, "alice")
+		room := alice.enter(garden)
+		bob.meets(alice.name, garden)
+		// The server has to be seen to answer transportd's pings to itself.
+		for n := 0; !way.Back("urn:xmpp:ping"); n++ {
+			bob.says(garden, fmt.Sprintf("early %d", n))
+			alice.expect(Message(Body(fmt.Sprintf("early %d", n))))
+			pace(t)
+		}
+		bob.says(garden, "last before")
+		alice.expect(Message(Body("last before")))
+		way.Silence()
+		began := time.Now()
+		var order []Match
+		bob.says(alice.name, "a private one")
+		for n := 0; time.Since(began) < 15*time.Second; n++ { // much more than is repeated unasked
+			bob.says(garden, fmt.Sprintf("line %d", n))
+			order = append(order, Message(From(room+"/"+bob.Nick), Type("groupchat"), Body(fmt.Sprintf("line %d", n))))
+			pace(t)
+			pace(t)
+			pace(t)
+			pace(t)
+		}
+		alice.none(Message(BodyLike("^(line|a private)")))
+		way.Cut()
+		try(t, way.Restore())
+		alice.inOrder(order...)
+		alice.expect(Message(FromBare(s.person(bob.Nick)), Type("chat"), Body("a private one")))
+		alice.fence(room)
+		copies := alice.Received(Message(Body("last before")))
+		if len(copies) != 2 || copies[0].Attr("id") != copies[1].Attr("id") || stanzaID(copies[0], room) != stanzaID(copies[1], room) {
+			t.Errorf("what arrived just before came as %v", copies)
+		}
+		if n := len(alice.Received(Message(Body("early 0")))); n != 1 {
+			t.Errorf("what was confirmed came %d times", n)
+		}
+		bob.none(`^:%s!\S+ (QUIT|PART)`, alice.name)
+	})
+}
+
 // Told to end, transportd leaves politely on both sides.
 func TestEnding(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *site) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ type Model struct {
 	mu      sync.Mutex
 	lines   map[archive.Room][]archive.Line
 	visits  map[archive.Room][]visit
-	views   map[[3]string]archive.Room
+	views   map[[3]string][]archive.Room
 	private map[[2]string][]archive.Private
 	fail    error
 	poison  string
@@ -65,7 +66,7 @@ type visit struct {
 }
 
 func NewModel() *Model {
-	return &Model{lines: map[archive.Room][]archive.Line{}, visits: map[archive.Room][]visit{}, views: map[[3]string]archive.Room{}, private: map[[2]string][]archive.Private{}}
+	return &Model{lines: map[archive.Room][]archive.Line{}, visits: map[archive.Room][]visit{}, views: map[[3]string][]archive.Room{}, private: map[[2]string][]archive.Private{}}
 }
 
 func (d *Model) WriteArchive(_ context.Context, ops []archive.Op) error {
@@ -94,7 +95,10 @@ func (d *Model) apply(op archive.Op) {
 			d.lines[op.Room] = slices.Insert(list, i, op.Line)
 		}
 	case *archive.Enter:
-		d.views[[3]string{op.Room.Gateway, op.User, op.JID}] = op.Room
+		key := [3]string{op.Room.Gateway, op.User, op.JID}
+		if !slices.Contains(d.views[key], op.Room) {
+			d.views[key] = append(d.views[key], op.Room)
+		}
 		for _, v := range d.visits[op.Room] {
 			if v.user == op.User && v.since == op.At {
 				return
@@ -157,16 +161,18 @@ func (d *Model) ArchiveLines(_ context.Context, q *archive.Query) ([]archive.Lin
 	if d.fail != nil {
 		return nil, false, d.fail
 	}
-	room := d.views[[3]string{q.Gateway, q.User, q.JID}]
 	var out []archive.Line
-	for i := range d.lines[room] {
-		l := &d.lines[room][i]
-		if !d.sees(room, q.User, l) || !q.After.IsZero() && l.Compare(q.After) <= 0 || !q.Before.IsZero() && l.Compare(q.Before) >= 0 ||
-			q.From != 0 && l.At < q.From || q.To != 0 && l.At > q.To || q.Nick != "" && l.Nick != q.Nick || q.Self && !l.Self {
-			continue
+	for _, room := range d.views[[3]string{q.Gateway, q.User, q.JID}] {
+		for i := range d.lines[room] {
+			l := &d.lines[room][i]
+			if !d.sees(room, q.User, l) || !q.After.IsZero() && l.Compare(q.After) <= 0 || !q.Before.IsZero() && l.Compare(q.Before) >= 0 ||
+				q.From != 0 && l.At < q.From || q.To != 0 && l.At > q.To || q.Nick != "" && !strings.EqualFold(l.Nick, q.Nick) || q.Self && !l.Self {
+				continue
+			}
+			out = append(out, *l)
 		}
-		out = append(out, *l)
 	}
+	slices.SortStableFunc(out, func(a, b archive.Line) int { return a.Compare(b.Key) })
 	more := q.Limit > 0 && len(out) > q.Limit
 	switch {
 	case more && q.Last:
@@ -192,8 +198,11 @@ func (d *Model) ArchiveByKey(ctx context.Context, gateway, user, jid string, key
 func (d *Model) ArchiveRoom(_ context.Context, gateway, user, jid string) (archive.Room, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	room, ok := d.views[[3]string{gateway, user, jid}]
-	return room, ok, d.fail
+	rooms := d.views[[3]string{gateway, user, jid}]
+	if len(rooms) == 0 {
+		return archive.Room{}, false, d.fail
+	}
+	return rooms[len(rooms)-1], true, d.fail
 }
 
 func (d *Model) ArchiveRecent(ctx context.Context, gateway, user, jid, id string) (archive.Line, bool, error) {

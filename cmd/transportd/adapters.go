@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
+
+	"gosrc.io/xmpp/stanza"
 
 	"transportd/bridges"
 	"transportd/component"
@@ -46,6 +49,15 @@ func (s *sessionStore) Record(ctx context.Context, user string) (session.Record,
 	for i := range accounts {
 		rec.Accounts = append(rec.Accounts, session.StoredAccount{Network: accounts[i].Network, Settings: accounts[i].All()})
 	}
+	preferences, err := s.db.Preferences(ctx, s.gateway, user)
+	if err != nil {
+		return rec, err
+	}
+	for name := range preferences {
+		if network, ok := strings.CutPrefix(name, restingPrefix); ok {
+			rec.Resting = append(rec.Resting, network)
+		}
+	}
 	subs, err := s.db.UserSubscriptions(ctx, s.gateway, user)
 	if err != nil {
 		return rec, err
@@ -55,7 +67,8 @@ func (s *sessionStore) Record(ctx context.Context, user string) (session.Record,
 			rec.Subscribed = append(rec.Subscribed, sub.Address)
 		}
 	}
-	return rec, nil
+	err = s.roomRecord(ctx, user, &rec)
+	return rec, err
 }
 
 // LoggedIn implements session.Store.
@@ -114,6 +127,18 @@ func (s *sessionStore) note(err error) {
 type accountStore struct {
 	db      *store.DB
 	gateway string
+	log     *slog.Logger
+}
+
+// told gives an error of the database that is nobody's fault who asks words for
+// that user; the cause goes to the log here.
+func (s *accountStore) told(user component.JID, err error) error {
+	if !store.Unable(err) {
+		return err
+	}
+	s.log.Error("what a user asked for cannot be stored or read now", "user", user.Bare().String(), "err", err)
+	return component.NewStanzaError(stanza.ErrorTypeWait, "resource-constraint",
+		"The database of the gateway cannot be used at the moment, and nothing was changed. Please try again later; the operator can find the reason in the log.")
 }
 
 var _ registration.Accounts = (*accountStore)(nil)
@@ -123,7 +148,7 @@ var _ registration.Accounts = (*accountStore)(nil)
 func (s *accountStore) Accounts(ctx context.Context, user component.JID) ([]registration.Account, error) {
 	stored, err := s.db.UserAccounts(ctx, s.gateway, user.String())
 	if err != nil && !errors.Is(err, store.ErrSealBroken) {
-		return nil, err
+		return nil, s.told(user, err)
 	}
 	out := make([]registration.Account, len(stored))
 	for i, a := range stored {
@@ -142,19 +167,19 @@ func (s *accountStore) Put(ctx context.Context, user component.JID, a registrati
 	for name, text := range a.Secrets {
 		secrets[name] = secret.Text(text)
 	}
-	return s.db.PutAccount(ctx, store.Account{
+	return s.told(user, s.db.PutAccount(ctx, store.Account{
 		Gateway: s.gateway, User: user.String(), Network: string(a.Network), Settings: a.Settings, Secrets: secrets,
-	})
+	}))
 }
 
 // Delete implements registration.Accounts.
 func (s *accountStore) Delete(ctx context.Context, user component.JID, network bridges.NetworkID) error {
-	return known(s.db.DeleteAccount(ctx, s.gateway, user.String(), string(network)))
+	return s.told(user, known(s.db.DeleteAccount(ctx, s.gateway, user.String(), string(network))))
 }
 
 // DeleteUser implements registration.Accounts.
 func (s *accountStore) DeleteUser(ctx context.Context, user component.JID) error {
-	return known(s.db.DeleteUser(ctx, s.gateway, user.String()))
+	return s.told(user, known(s.db.DeleteUser(ctx, s.gateway, user.String())))
 }
 
 // known forgives that there was nothing to delete.
@@ -169,7 +194,7 @@ func known(err error) error {
 func (s *accountStore) Subscriptions(ctx context.Context, user component.JID) ([]registration.Subscription, error) {
 	stored, err := s.db.UserSubscriptions(ctx, s.gateway, user.String())
 	if err != nil {
-		return nil, err
+		return nil, s.told(user, err)
 	}
 	var out []registration.Subscription
 	for _, sub := range stored {
@@ -184,14 +209,37 @@ func (s *accountStore) Subscriptions(ctx context.Context, user component.JID) ([
 
 // PutSubscription implements registration.Accounts.
 func (s *accountStore) PutSubscription(ctx context.Context, user component.JID, sub registration.Subscription) error {
-	return s.db.PutSubscription(ctx, store.Subscription{
+	return s.told(user, s.db.PutSubscription(ctx, store.Subscription{
 		Gateway: s.gateway, User: user.String(), Address: sub.Address.String(), Sends: sub.Sends, Receives: sub.Receives,
-	})
+	}))
 }
 
 // SetLoggedIn implements registration.Accounts.
 func (s *accountStore) SetLoggedIn(ctx context.Context, user component.JID, in bool) error {
-	return s.db.SetOnline(ctx, s.gateway, user.String(), in)
+	return s.told(user, s.db.SetOnline(ctx, s.gateway, user.String(), in))
+}
+
+// restingPrefix begins the name of the preference that a user has logged out of
+// one network; the network follows.
+const restingPrefix = "logged out of "
+
+// SetResting implements registration.Accounts.
+func (s *accountStore) SetResting(ctx context.Context, user component.JID, network bridges.NetworkID, resting bool) error {
+	if resting {
+		return s.db.SetPreference(ctx, s.gateway, user.String(), restingPrefix+string(network), "true")
+	}
+	stored, err := s.db.Preferences(ctx, s.gateway, user.String())
+	if err != nil {
+		return err
+	}
+	for name := range stored { // nothing is written where nothing is stored
+		if id, ok := strings.CutPrefix(name, restingPrefix); ok && (network == "" || id == string(network)) {
+			if err := s.db.SetPreference(ctx, s.gateway, user.String(), name, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // administration is what administrators may do with sessions.

@@ -60,14 +60,15 @@ var arrows = []arrow{
 	{"bridges/irc/...", []string{"transportd/bridges", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/...", "golang.org/x/sys/unix", "golang.org/x/time/rate"}},
 	{"component", []string{"gosrc.io/xmpp/stanza", "golang.org/x/text/...", "github.com/xdg-go/stringprep"}},
 	{"component/xep", []string{"transportd/component", "gosrc.io/xmpp/stanza"}},
-	{"session", []string{"transportd/component", "transportd/component/xep", "transportd/bridges", "gosrc.io/xmpp/stanza", "golang.org/x/time/rate"}},
+	{"archive", nil},
+	{"session", []string{"transportd/archive", "transportd/component", "transportd/component/xep", "transportd/bridges", "gosrc.io/xmpp/stanza", "golang.org/x/time/rate"}},
 	{"registration", []string{"transportd/component", "transportd/component/xep", "transportd/bridges", "gosrc.io/xmpp/stanza", "golang.org/x/time/rate"}},
-	{"store", []string{"transportd/internal/secret", "github.com/mattn/go-sqlite3"}},
+	{"store", []string{"transportd/archive", "transportd/internal/secret", "github.com/mattn/go-sqlite3", "github.com/jackc/pgx/v5/..."}},
 	{"config", []string{"transportd/internal/secret", "github.com/spf13/viper", "github.com/go-viper/mapstructure/v2"}},
 	{"internal/secret", nil},
 	{"internal/ops", []string{"github.com/prometheus/client_golang/...", "github.com/coreos/go-systemd/v22/daemon"}},
 	{"cmd/transportd", []string{"transportd/config", "transportd/registration", "transportd/session", "transportd/bridges", "transportd/bridges/irc",
-		"transportd/component", "transportd/component/xep", "transportd/store", "transportd/internal/ops", "transportd/internal/secret", "gosrc.io/xmpp/stanza", "github.com/spf13/cobra"}},
+		"transportd/archive", "transportd/component", "transportd/component/xep", "transportd/store", "transportd/internal/ops", "transportd/internal/secret", "gosrc.io/xmpp/stanza", "github.com/spf13/cobra"}},
 }
 
 func matches(pattern, pkg string) bool {
@@ -105,6 +106,7 @@ func TestNoArrowTurnsRound(t *testing.T) {
 var only = map[string]string{
 	"database/sql":               "store",
 	"github.com/mattn/...":       "store",
+	"github.com/jackc/...":       "store",
 	"github.com/spf13/viper":     "config",
 	"github.com/spf13/cobra":     "cmd/transportd",
 	"github.com/prometheus/...":  "internal/ops",

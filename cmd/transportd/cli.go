@@ -61,7 +61,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	flags := root.PersistentFlags()
 	flags.StringVarP(&f.file, "config", "c", defaultConfigFile(), "the config `file`; TRANSPORTD_CONFIG sets another default")
-	root.AddCommand(newRunCommand(f), newCheckCommand(f), newInitCommand(f), newBackupCommand(f), newVersionCommand())
+	root.AddCommand(newRunCommand(f), newCheckCommand(f), newInitCommand(f), newBackupCommand(f), newExportCommand(f), newDBCommand(f), newVersionCommand())
 	return root
 }
 
@@ -196,7 +196,7 @@ Exit codes: 0 nothing is wrong, 78 something is.`,
 				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: %s\n", f.file, w)
 			}
 			folder := filepath.Dir(c.Store.Path)
-			if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) && !c.Store.UsesPostgres() {
 				_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: store.path: there is no folder %s yet; systemd makes it for the unit, otherwise run needs it\n", f.file, folder)
 			}
 			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%s: nothing is wrong\n", f.file)

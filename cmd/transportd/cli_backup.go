@@ -19,9 +19,13 @@ func newBackupCommand(f *sharedFlags) *cobra.Command {
 consistent moment, read through once before it gets its name. An earlier backup
 in DIR is not overwritten.
 
+The copy is an SQLite file, also of a PostgreSQL database, for which pg_dump
+together with a copy of the key file is the other way.
+
 DIR then holds every stored password together with the key to it: keep it as
 safe as the originals. To restore, stop the daemon, put both files back where
-the config has them, remove the database's -wal and -shm files, and start it.`,
+the config has them, remove the database's -wal and -shm files, and start it;
+into PostgreSQL with transportd db copy.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
 				return &usageError{errors.New("backup takes one folder")}
@@ -33,7 +37,11 @@ the config has them, remove the database's -wal and -shm files, and start it.`,
 			if err != nil {
 				return err
 			}
-			if err := store.Backup(cmd.Context(), c.Store.Path, c.Store.KeyFile, args[0]); err != nil {
+			where, err := storeOptions(&c.Store)
+			if err != nil {
+				return err
+			}
+			if err := store.Backup(cmd.Context(), where, args[0]); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "database: %s\nkey file: %s\n",

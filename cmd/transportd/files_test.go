@@ -143,20 +143,21 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 	}
 }
 
-// commands are the program's commands with the flags each shows.
+// commands are the program's commands with the flags each shows; one of another
+// command has its name before its own.
 func commands() map[string][]string {
 	out := map[string][]string{}
-	add := func(c *cobra.Command) {
+	var add func(c *cobra.Command)
+	add = func(c *cobra.Command) {
 		c.InitDefaultHelpFlag()
 		flags := []string{}
 		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
-		out[c.Name()] = flags
+		out[strings.TrimPrefix(c.CommandPath(), "transportd ")] = flags
+		for _, below := range c.Commands() {
+			add(below)
+		}
 	}
-	root := newRootCommand()
-	add(root)
-	for _, c := range root.Commands() {
-		add(c)
-	}
+	add(newRootCommand())
 	return out
 }
 
@@ -197,7 +198,7 @@ func manParts(page string) map[string]string {
 	for line := range strings.Lines(page) {
 		switch {
 		case strings.HasPrefix(line, ".SS "):
-			name = strings.Fields(strings.ReplaceAll(line, `"`, ""))[1]
+			name = strings.Trim(strings.TrimPrefix(line, ".SS "), "\"\n")
 		case strings.HasPrefix(line, ".SH OPTIONS"):
 			name = "transportd"
 		case strings.HasPrefix(line, ".SH"):
@@ -266,7 +267,8 @@ func TestReloadTableIsTrue(t *testing.T) {
 func exportedMetrics(t *testing.T) map[string]bool {
 	t.Helper()
 	// Beside the figures of gateways: the store's and the program's own.
-	names := map[string]bool{"transportd_info": true, "transportd_store_seconds": true, "transportd_store_queue": true}
+	names := map[string]bool{"transportd_info": true, "transportd_store_seconds": true, "transportd_store_queue": true,
+		"transportd_archive_queue": true, "transportd_archive_journal_used": true, "transportd_archive_lines_total": true, "transportd_archive_refused_total": true}
 	ch := make(chan *prometheus.Desc)
 	go func() {
 		defer close(ch)

@@ -29,7 +29,8 @@ type gateway struct {
 	name   string
 	log    *slog.Logger
 	cfg    atomic.Pointer[config.Gateway] // the settings in use, replaced by a reload
-	policy atomic.Pointer[session.Policy] // made of them
+	keeps  atomic.Pointer[config.Archive] // the same, of the whole program
+	policy atomic.Pointer[session.Policy] // made of both
 	driver bridges.Driver
 
 	stream   *component.Stream
@@ -48,6 +49,8 @@ type gateway struct {
 func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, error) {
 	g := &gateway{name: cfg.Name, log: d.log.With("gateway", cfg.Name), started: time.Now()}
 	g.cfg.Store(&cfg)
+	archive := d.cfg.Archive // a reload replaces the daemon's
+	g.keeps.Store(&archive)
 	g.setPolicy()
 	g.state.Store(&component.StreamState{Text: "not connected yet"})
 	var err error
@@ -64,8 +67,12 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 	g.sessions = session.NewManager(session.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver, Stream: g.stream,
 		Store:       &sessionStore{db: d.store, gateway: cfg.Domain, log: g.log},
+		Archive:     d.archive,
 		OccupantKey: key, Policy: g.policy.Load, Log: g.log,
 	})
+	if err := g.sessions.Begin(ctx); err != nil {
+		return nil, err
+	}
 	g.presence = newPresence(g, d.store)
 	g.wire(d.store)
 	return g, nil
@@ -137,17 +144,19 @@ func (g *gateway) run(ctx context.Context) error {
 }
 
 // reload puts settings into use that can change while running.
-func (g *gateway) reload(cfg config.Gateway) {
+func (g *gateway) reload(cfg config.Gateway, archive config.Archive) {
 	g.cfg.Store(&cfg)
+	g.keeps.Store(&archive)
 	g.setPolicy()
 	g.sessions.PolicyChanged()
 }
 
 // setPolicy puts into use what the settings say of who may do how much.
 func (g *gateway) setPolicy() {
-	c := g.cfg.Load()
+	c, a := g.cfg.Load(), g.keeps.Load()
 	g.policy.Store(&session.Policy{
 		Allowed: g.allowed, OpenJoin: !c.RegistrationRequired, MaxRooms: c.Limits.Rooms,
+		Record: a.Record, Persistent: a.Persistent,
 		Joins: spread(c.Rates.JoinsUser), DomainJoins: spread(c.Rates.JoinsDomain),
 		Connections: spread(c.Rates.ConnectionsUser), DomainConnections: spread(c.Rates.ConnectionsDomain),
 	})
@@ -187,7 +196,7 @@ func (g *gateway) stats() ops.GatewayStats {
 		Sessions:      count(se.Sessions),
 		Links:         map[string]uint64{"online": count(se.Online), "offline": count(se.Links - se.Online)},
 		Rooms:         count(se.Rooms),
-		InboxRefusals: count(se.Busy), Restarts: count(se.Panics), LinesCut: count(se.Cut),
+		InboxRefusals: count(se.Busy), Restarts: count(se.Panics), LinesCut: count(se.Cut), LinesUnrecorded: count(se.Unrecorded),
 		ToNetwork: count(se.ToNetwork), ToUsers: count(se.ToUsers),
 		Errors: counts(se.Errors), LinkErrors: counts(se.LinkErrors),
 	}

@@ -51,7 +51,7 @@ func TestHelp(t *testing.T) {
 		if code != exitOK {
 			t.Errorf("%v: exit code %d", args, code)
 		}
-		for _, want := range []string{"run", "check", "init", "version", "backup", "SIGHUP", "TRANSPORTD_LOG_LEVEL", "XEP-0114", "78"} {
+		for _, want := range []string{"run", "check", "init", "version", "backup", "export", "SIGHUP", "TRANSPORTD_LOG_LEVEL", "XEP-0114", "78"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%v: no word of %s", args, want)
 			}

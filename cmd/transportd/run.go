@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"transportd/archive"
 	"transportd/config"
 	"transportd/internal/ops"
 	"transportd/store"
@@ -29,8 +30,11 @@ type daemon struct {
 	cfg      config.Config
 	log      *slog.Logger
 	store    *store.DB
+	archive  *archive.Archive
 	metrics  *ops.Metrics
 	gateways []*gateway
+
+	retention *retention
 }
 
 // run is the whole program but for command line and process signals: it serves
@@ -43,15 +47,22 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
-	d.store, err = store.Open(ctx, store.Options{
-		Path: cfg.Store.Path, KeyFile: cfg.Store.KeyFile,
-		Log: log.With("part", "store"), Observe: d.metrics.ObserveStore,
-	})
+	where, err := storeOptions(&cfg.Store)
+	if err != nil {
+		return err
+	}
+	where.Log, where.Observe = log.With("part", "store"), d.metrics.ObserveStore
+	d.store, err = store.Open(ctx, where)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	d.metrics.Gauge("store_queue", "Changes waiting to be written to the database.", func() float64 { return float64(d.store.Queued()) })
+	if err := d.openArchive(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.archive.Close()) }()
+	d.retention = newRetention(d.store, log.With("part", "store"), cfg.Archive)
 	for _, gc := range cfg.Gateways {
 		g, err := newGateway(ctx, gc, d)
 		if err != nil {
@@ -61,6 +72,15 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		d.metrics.AddGateway(gc.Name, g.stats)
 	}
 	return d.serve(ctx)
+}
+
+// storeOptions are where the config has the database.
+func storeOptions(c *config.Store) (store.Options, error) {
+	address, err := c.ReadPostgres()
+	if err != nil {
+		return store.Options{}, fmt.Errorf("store.postgres_file: %w", err)
+	}
+	return store.Options{Path: c.Path, Postgres: address, KeyFile: c.KeyFile}, nil
 }
 
 // serve runs everything that runs beside each other and awaits its end.
@@ -76,6 +96,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		}
 	}
 	background.Go(func() { paceCollector(behind) })
+	background.Go(func() { d.retention.run(behind) })
 	background.Go(func() { ops.Watchdog(behind, d.log, func() bool { return true }) })
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -169,8 +190,9 @@ func (d *daemon) reload() {
 	if h, ok := d.log.Handler().(*switchHandler); ok {
 		h.logging.set(merged.Log)
 	}
+	d.retention.limits.Store(&merged.Archive)
 	for i, g := range d.gateways {
-		g.reload(merged.Gateways[i])
+		g.reload(merged.Gateways[i], merged.Archive)
 	}
 	for _, c := range changes {
 		if c.Live {

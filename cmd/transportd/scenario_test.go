@@ -33,12 +33,19 @@ const (
 // newWorld starts everything, with changes to the config in pairs of old and new.
 func newWorld(t *testing.T, irc irctest.Config, changes ...string) *world {
 	t.Helper()
+	w := newStopped(t, irc, changes...)
+	w.begin()
+	return w
+}
+
+// newStopped is newWorld before the program is started.
+func newStopped(t *testing.T, irc irctest.Config, changes ...string) *world {
+	t.Helper()
 	w := &world{t: t, irc: irctest.Start(t, irc)}
 	w.xmpp, w.file = withServer(t)
 	edit(t, w.file, `name = "libera"`, `name = "net"`,
 		`hosts = ["irc.libera.chat"]`, fmt.Sprintf("hosts = [%q]\nports = [\"%d\"]\nplain = true\nallow_private = true", w.irc.Host(), w.irc.Port()))
 	edit(t, w.file, changes...)
-	w.begin()
 	return w
 }
 
@@ -192,5 +199,40 @@ func TestScenarioTheEndOfAnIRCServerIsNotTheEndOfTheProgram(t *testing.T) {
 	romeo := w.irc.Puppet("romeo")
 	romeo.Do("JOIN #verona")
 	w.stream.Until(fmt.Sprintf("presence[@to='%s'][@from='%s/romeo']", balcony, room))
+	w.end()
+}
+
+// Logged out of one network of two, a user is not back on it after a crash.
+func TestScenarioLoggedOutOfOneNetworkStaysSoOverACrash(t *testing.T) {
+	accounts := irctest.Config{Accounts: map[string]string{"juliet": "wherefore"}}
+	two := irctest.Start(t, accounts)
+	w := newWorld(t, accounts, "allow_private = true", fmt.Sprintf("allow_private = true\n\n[[gateways.irc.networks]]\nname = \"two\"\n"+
+		"hosts = [\"localhost\"]\nports = [\"%d\"]\nplain = true\nallow_private = true", two.Port()))
+	for _, network := range []string{"net", "two"} {
+		w.stream.Send(`<iq type='set' id='%s' from='%s' to='%s@irc.example.org'><query xmlns='jabber:iq:register'>`+
+			`<nick>juliet</nick><password>wherefore</password></query></iq>`, network, balcony, network)
+		w.stream.Until(fmt.Sprintf("iq[@type='result'][@id='%s']", network))
+	}
+	w.irc.WaitClient(t, "juliet")
+	two.WaitClient(t, "juliet")
+	w.stream.Send(`<message type='chat' from='%s' to='irc.example.org'><body>logout net</body></message>`, balcony)
+	w.irc.WaitGone(t, "juliet")
+
+	w.stored()
+	w.program.signal(syscall.SIGKILL)
+	w.program.exit()
+	two.WaitGone(t, "juliet")
+	w.begin()
+	two.WaitClient(t, "juliet")
+	w.stream.Send(`<message type='chat' from='%s' to='irc.example.org'><body>show net</body></message>`, balcony)
+	for said := ""; !strings.Contains(said, "Logged out."); {
+		n, _ := w.stream.Until("message[@type='chat'][@from='irc.example.org']/body")
+		said = n.Child("", "body").Text
+	}
+	if w.irc.Client("juliet") != nil {
+		t.Error("it is back on the network it was logged out of")
+	}
+	w.stream.Send(`<message type='chat' from='%s' to='irc.example.org'><body>login net</body></message>`, balcony)
+	w.irc.WaitClient(t, "juliet")
 	w.end()
 }

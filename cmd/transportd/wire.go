@@ -38,9 +38,10 @@ func (g *gateway) wire(db *store.DB) {
 		Greeting: "This is the " + g.title() + ".",
 	})
 	g.accounts = registration.New(g.registrationConfig(db), g.commands)
+	g.sessions.AddCommands(g.commands)
 	g.accounts.Handle(services)
 
-	component.HandleCommands(services, g.commands, serviceKinds...)
+	component.HandleCommands(services, g.commands, append(serviceKinds, component.AddressRoom)...)
 	component.HandleChat(services, g.commands, component.AddressHost)
 	if info.FixedNetwork != "" {
 		g.handleConsole(services.Router)
@@ -53,7 +54,8 @@ func (g *gateway) wire(db *store.DB) {
 	component.HandleGateway(services, func(string) component.Prompt {
 		return component.Prompt{Text: info.Prompt, Desc: info.PromptDesc}
 	}, g.resolvePrompt, component.AddressHost)
-	component.HandleDisco(services, serviceKinds...)
+	component.HandleDisco(services, append(serviceKinds, component.AddressRoom)...)
+	services.Disco.HandleRest(component.AddressRoom, g.sessions.Deliver) // what a room is, beside its commands
 	services.Disco.AddFeature(component.AddressHost, xep.NSMUC)
 	services.Disco.AddFeature(component.AddressNetwork, xep.NSPing)          // whether the link is up, so the sessions answer
 	services.Disco.HandleItems(component.AddressNetwork, g.sessions.Deliver) // the network's rooms
@@ -87,7 +89,7 @@ func (g *gateway) handleConsole(r *component.Router) {
 func (g *gateway) registrationConfig(db *store.DB) registration.Config {
 	return registration.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver,
-		Accounts: &accountStore{db: db, gateway: g.stream.Domain().Domain},
+		Accounts: &accountStore{db: db, gateway: g.stream.Domain().Domain, log: g.log},
 		Sessions: g.sessions, Admin: &administration{g.sessions},
 		Workers: g.workers, Send: g.stream.Send, Reply: g.stream.TrySend,
 		StanzaError: session.StanzaError,

@@ -211,7 +211,11 @@ func AppendMAMMetadata(o *component.Out, first, last ArchiveEnd) {
 	o.End()
 }
 
-// AppendRetracted writes that what stood here was taken back (XEP-0424 section 5).
-func AppendRetracted(o *component.Out, stamp time.Time) {
-	o.Start(NSRetract, "retracted").Attr("stamp", component.FormatTime(stamp)).End()
+// FeatureTombstone tells that an archive shows what was taken back (XEP-0424).
+const FeatureTombstone = NSRetract + "#tombstone"
+
+// AppendRetracted writes that what stood here was taken back, by the message with
+// that id (XEP-0424, tombstones).
+func AppendRetracted(o *component.Out, id string, stamp time.Time) {
+	o.Start(NSRetract, "retracted").Attr("id", id).Attr("stamp", component.FormatTime(stamp)).End()
 }

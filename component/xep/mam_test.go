@@ -52,7 +52,7 @@ func TestMAMAnswers(t *testing.T) {
 		{func(o *component.Out) { AppendMAMMetadata(o, ArchiveEnd{"a", at}, ArchiveEnd{"b", at.Add(time.Hour)}) },
 			`<metadata xmlns="urn:xmpp:mam:2"><start id="a" timestamp="2026-11-25T07:30:00.120034Z"/><end id="b" timestamp="2026-11-25T08:30:00.120034Z"/></metadata>`},
 		{func(o *component.Out) { AppendMAMMetadata(o, ArchiveEnd{}, ArchiveEnd{}) }, `<metadata xmlns="urn:xmpp:mam:2"/>`},
-		{func(o *component.Out) { AppendRetracted(o, at) }, `<retracted xmlns="urn:xmpp:message-retract:1" stamp="2026-11-25T07:30:00.12Z"/>`},
+		{func(o *component.Out) { AppendRetracted(o, "r1", at) }, `<retracted xmlns="urn:xmpp:message-retract:1" id="r1" stamp="2026-11-25T07:30:00.12Z"/>`},
 		{AppendMAMForm, `<query xmlns="urn:xmpp:mam:2"><x xmlns="jabber:x:data" type="form"><field type="hidden" var="FORM_TYPE"><value>urn:xmpp:mam:2</value></field>` +
 			`<field type="jid-single" var="with"/><field type="text-single" var="start"/><field type="text-single" var="end"/>` +
 			`<field type="text-single" var="before-id"/><field type="text-single" var="after-id"/>` +

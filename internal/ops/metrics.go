@@ -34,16 +34,17 @@ type GatewayStats struct {
 	IQTimeouts    uint64
 	QueueBytes    uint64 // waiting in the writer
 
-	Sessions      uint64
-	Links         map[string]uint64 // by state: connecting, online, …
-	Rooms         uint64
-	InboxRefusals uint64            // stanzas refused because a session's inbox was full
-	Restarts      uint64            // sessions restarted after a panic
-	LinesCut      uint64            // lines given up while the stream was down
-	ToNetwork     uint64            // messages networks have taken
-	ToUsers       uint64            // messages shown to users
-	Errors        map[string]uint64 // stanza errors sent, by condition
-	LinkErrors    map[string]uint64 // links that ended, by kind of error
+	Sessions        uint64
+	Links           map[string]uint64 // by state: connecting, online, …
+	Rooms           uint64
+	InboxRefusals   uint64            // stanzas refused because a session's inbox was full
+	Restarts        uint64            // sessions restarted after a panic
+	LinesCut        uint64            // lines given up while the stream was down
+	LinesUnrecorded uint64            // lines shown that the archive could not take
+	ToNetwork       uint64            // messages networks have taken
+	ToUsers         uint64            // messages shown to users
+	Errors          map[string]uint64 // stanza errors sent, by condition
+	LinkErrors      map[string]uint64 // links that ended, by kind of error
 }
 
 // Metrics is the set of everything that is exported. Its methods are safe for
@@ -106,6 +107,7 @@ var figures = []figure{
 	{desc("inbox_refusals_total", "Stanzas refused because an inbox was full."), counter, func(s *GatewayStats) uint64 { return s.InboxRefusals }},
 	{desc("session_restarts_total", "Sessions restarted after a fault of the program."), counter, func(s *GatewayStats) uint64 { return s.Restarts }},
 	{desc("lines_cut_total", "Lines given up while the stream was down."), counter, func(s *GatewayStats) uint64 { return s.LinesCut }},
+	{desc("lines_unrecorded_total", "Lines shown that the archive could not take."), counter, func(s *GatewayStats) uint64 { return s.LinesUnrecorded }},
 	{desc("messages_to_network_total", "Messages networks have taken."), counter, func(s *GatewayStats) uint64 { return s.ToNetwork }},
 	{desc("messages_to_users_total", "Messages shown to users."), counter, func(s *GatewayStats) uint64 { return s.ToUsers }},
 }
@@ -153,6 +155,11 @@ func (m *Metrics) AddGateway(name string, stats func() GatewayStats) {
 // without the prefix; f must not block.
 func (m *Metrics) Gauge(name, help string, f func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "transportd_" + name, Help: help}, f))
+}
+
+// Counter exports one more count, which f reads at a scrape.
+func (m *Metrics) Counter(name, help string, f func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "transportd_" + name, Help: help}, f))
 }
 
 // ObserveStore notes how long an operation of the store took; it is

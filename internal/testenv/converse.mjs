@@ -6,7 +6,7 @@
 //            {"op": "join", "room", "nick"}
 //            {"op": "back", "pages"}    scrolls up until so many pages of the room's archive came
 //            {"op": "read"}             scrolls from the present up to the first line there is
-//            {"op": "shows", "text"}    waits until a line with that text is on the page
+//            {"op": "shows", "text"}    waits until one of the latest lines has that text
 //            {"op": "held"}             the lines that it holds, on the page or not
 //            {"op": "away"}             waits until its connection is gone
 //            {"op": "inside"}           waits until it is connected and in the room
@@ -121,8 +121,12 @@ const ops = {
       return still > 5;
     });
   },
+  // Only lines near what is in sight are on the page, so it looks at the latest.
   async shows(o) {
-    await page.locator('.chatbox:not(.hidden) .chat-msg__text').getByText(o.text, { exact: true }).first().waitFor({ timeout: patience });
+    await page.waitForFunction((text) => {
+      document.querySelector('.chatbox:not(.hidden) .chat-content__messages').scrollTop = 0;
+      return [...document.querySelectorAll('.chatbox:not(.hidden) .chat-msg__text')].some((e) => e.innerText === text);
+    }, o.text, { timeout: patience });
   },
   held: () => page.evaluate((room) => inside.state.chatboxes.get(room).messages.map((m) => m.get('body') ?? null), room),
   pages: async () => pages,

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -15,7 +16,13 @@ type Proxy struct {
 	l   net.Listener // nil while it is cut
 	at  string
 	all []net.Conn
+
+	silent bool   // nothing is passed on
+	back   []byte // the last that came from the address
 }
+
+// keepBack is how much of that is kept, in bytes.
+const keepBack = 1 << 20
 
 // NewProxy makes a proxy to an address. The caller must Close it.
 func NewProxy(to string) (*Proxy, error) {
@@ -34,7 +41,7 @@ func (p *Proxy) Restore() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.l, p.at = l, l.Addr().String()
+	p.l, p.at, p.silent = l, l.Addr().String(), false
 	p.wg.Go(func() { p.serve(l) })
 	return nil
 }
@@ -53,16 +60,54 @@ func (p *Proxy) serve(l net.Listener) {
 		p.mu.Lock()
 		p.all = append(p.all, in, out)
 		p.mu.Unlock()
-		p.wg.Go(func() { pass(in, out) })
-		p.wg.Go(func() { pass(out, in) })
+		p.wg.Go(func() { p.pass(in, out, false) })
+		p.wg.Go(func() { p.pass(out, in, true) })
 	}
 }
 
 // pass copies until either side ends, which ends both.
-func pass(from, to net.Conn) {
-	_, _ = io.Copy(to, from)
+func (p *Proxy) pass(from, to net.Conn, back bool) {
+	_, _ = io.Copy(way{p, to, back}, from)
 	from.Close()
 	to.Close()
+}
+
+// way is one direction of a connection.
+type way struct {
+	p    *Proxy
+	to   net.Conn
+	back bool
+}
+
+// Write implements io.Writer.
+func (w way) Write(b []byte) (int, error) {
+	w.p.mu.Lock()
+	silent := w.p.silent
+	if w.back && !silent {
+		w.p.back = append(w.p.back, b...)
+		w.p.back = w.p.back[max(0, len(w.p.back)-keepBack):]
+	}
+	w.p.mu.Unlock()
+	if silent {
+		return len(b), nil
+	}
+	return w.to.Write(b)
+}
+
+// Back tells whether a text has come from the address lately.
+func (p *Proxy) Back(text string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return bytes.Contains(p.back, []byte(text))
+}
+
+// Silence passes nothing on from now on: neither end is told, and what they write
+// is lost, as on a connection that is half open. Restore ends it for new
+// connections.
+func (p *Proxy) Silence() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = true
 }
 
 // Cut ends all connections and refuses new ones until Restore.

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"transportd/config"
+	"transportd/store"
+)
+
+// trims is a store that notes what it is asked to remove.
+type trims struct {
+	asked []store.TrimOptions
+	err   error
+}
+
+func (t *trims) TrimArchive(_ context.Context, o store.TrimOptions) (store.TrimResult, error) {
+	t.asked = append(t.asked, o)
+	return store.TrimResult{Lines: 7}, t.err
+}
+
+func TestRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		db := &trims{}
+		r := newRetention(db, slog.New(slog.NewTextHandler(&log, nil)), config.Archive{})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); r.run(ctx) }()
+		time.Sleep(firstTrim + trimEvery - time.Second)
+		synctest.Wait()
+		if len(db.asked) != 1 || db.asked[0] != (store.TrimOptions{}) {
+			t.Fatalf("without limits %+v is asked for", db.asked)
+		}
+		db.err = errors.New("disk gone")
+		r.limits.Store(&config.Archive{MaxAge: config.Age(24 * time.Hour), MaxSize: 1 << 20})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want := store.TrimOptions{OlderThan: time.Now().Add(-24 * time.Hour), MaxBytes: 1 << 20}
+		if len(db.asked) != 2 || db.asked[1] != want {
+			t.Errorf("%+v is asked for, not %+v", db.asked, want)
+		}
+		stop()
+		<-ended
+		if s := log.String(); strings.Count(s, "lines=7") != 2 || !strings.Contains(s, "disk gone") {
+			t.Errorf("logged is\n%s", s)
+		}
+	})
+}

@@ -1,0 +1,350 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"transportd/archive"
+)
+
+var _ archive.Backend = (*DB)(nil)
+
+// archiveIDs remembers the numbers of archives and listeners, so that a line needs
+// no look-up. Numbers of what is deleted are forgotten.
+type archiveIDs struct {
+	mu        sync.Mutex
+	archives  map[archive.Room]int64
+	listeners map[listenerKey]int64
+}
+
+type listenerKey struct{ gateway, jid string }
+
+// maxRemembered bounds the numbers remembered of each kind.
+const maxRemembered = 20_000
+
+func (c *archiveIDs) archive(r archive.Room) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.archives[r]
+}
+
+func (c *archiveIDs) listener(k listenerKey) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.listeners[k]
+}
+
+// learn takes over what a transaction has found, once it is committed.
+func (c *archiveIDs) learn(w *archiveWrite) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.archives == nil || len(c.archives)+len(w.archives) > maxRemembered {
+		c.archives = make(map[archive.Room]int64)
+	}
+	if c.listeners == nil || len(c.listeners)+len(w.listeners) > maxRemembered {
+		c.listeners = make(map[listenerKey]int64)
+	}
+	for k, id := range w.archives {
+		c.archives[k] = id
+	}
+	for k, id := range w.listeners {
+		c.listeners[k] = id
+	}
+}
+
+func (c *archiveIDs) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.archives, c.listeners = nil, nil
+}
+
+// lineRows are the numbers of lines one statement inserts; the rest of a batch
+// goes with the smaller ones.
+var lineRows = [...]int{64, 8, 1}
+
+const lineColumns = 11
+
+func insertLines(rows int) string {
+	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", lineColumns), ", ") + ")"
+	return `INSERT INTO lines (archive, at, tie, seen, self, nick, body, id, netid, occupant, extra) VALUES ` +
+		strings.TrimSuffix(strings.Repeat(row+", ", rows), ", ") + " ON CONFLICT DO NOTHING"
+}
+
+// archiveWrite is one transaction of changes to archives.
+type archiveWrite struct {
+	db        *DB
+	ctx       context.Context
+	tx        *sql.Tx
+	archives  map[archive.Room]int64
+	listeners map[listenerKey]int64
+	lines     []any // values of lines not inserted yet
+	inserts   [len(lineRows)]*sql.Stmt
+}
+
+// WriteArchive implements archive.Backend. It is one transaction on the batch
+// connection (synchronous=NORMAL).
+func (db *DB) WriteArchive(ctx context.Context, ops []archive.Op) error {
+	w := &archiveWrite{db: db, ctx: ctx, archives: map[archive.Room]int64{}, listeners: map[listenerKey]int64{}}
+	inserts, err := db.prepareInserts(ctx)
+	if err != nil {
+		return db.explain("archive", err)
+	}
+	err = db.write(ctx, "archive", db.batch, func(tx *sql.Tx) error {
+		w.tx = tx
+		for i, stmt := range inserts {
+			w.inserts[i] = tx.StmtContext(ctx, stmt)
+		}
+		for _, op := range ops {
+			if err := w.apply(op); err != nil {
+				return fmt.Errorf("%T: %w", op, err)
+			}
+		}
+		return w.flush()
+	})
+	if err == nil {
+		db.ids.learn(w)
+	}
+	return err
+}
+
+func (w *archiveWrite) apply(op archive.Op) error {
+	switch op := op.(type) {
+	case *archive.AddLine:
+		return w.addLine(op)
+	case *archive.Enter:
+		return w.enter(op)
+	case *archive.Leave:
+		return w.leave(op)
+	case *archive.Restrict:
+		return w.restrict(op)
+	case *archive.Amend:
+		return w.amend(op)
+	case *archive.AddPrivate:
+		return w.addPrivate(op)
+	case *archive.SettlePrivate:
+		return w.settlePrivate(op)
+	}
+	return fmt.Errorf("there is no change of this kind")
+}
+
+func (w *archiveWrite) exec(query string, args ...any) error {
+	_, err := w.tx.ExecContext(w.ctx, query, args...)
+	return err
+}
+
+// archive is the number of an archive, which is made where there is none.
+func (w *archiveWrite) archive(r archive.Room) (int64, error) {
+	if id := w.archives[r]; id != 0 {
+		return id, nil
+	}
+	if id := w.db.ids.archive(r); id != 0 {
+		w.archives[r] = id
+		return id, nil
+	}
+	owner := int64(0)
+	if r.Owner != "" {
+		var err error
+		if owner, err = w.listener(r.Gateway, r.Owner); err != nil {
+			return 0, err
+		}
+	}
+	if err := w.exec("INSERT INTO archives (gateway, network, room, owner) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		r.Gateway, r.Network, r.Room, owner); err != nil {
+		return 0, err
+	}
+	var id int64
+	err := w.tx.QueryRowContext(w.ctx, "SELECT id FROM archives WHERE gateway = ? AND network = ? AND room = ? AND owner = ?",
+		r.Gateway, r.Network, r.Room, owner).Scan(&id)
+	w.archives[r] = id
+	return id, err
+}
+
+// listener is the number of a user, who is made where there is none.
+func (w *archiveWrite) listener(gateway, jid string) (int64, error) {
+	key := listenerKey{gateway, jid}
+	if id := w.listeners[key]; id != 0 {
+		return id, nil
+	}
+	if id := w.db.ids.listener(key); id != 0 {
+		w.listeners[key] = id
+		return id, nil
+	}
+	user, err := ensureUser(w.ctx, w.tx, gateway, jid, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	if err := w.exec(`INSERT INTO listeners ("user") VALUES (?) ON CONFLICT DO NOTHING`, user); err != nil {
+		return 0, err
+	}
+	var id int64
+	err = w.tx.QueryRowContext(w.ctx, `SELECT id FROM listeners WHERE "user" = ?`, user).Scan(&id)
+	w.listeners[key] = id
+	return id, err
+}
+
+// seen is who sees a line, as a number.
+func (w *archiveWrite) seen(r *archive.Room, only, except string) (int64, error) {
+	switch {
+	case only != "":
+		return w.listener(r.Gateway, only)
+	case except != "":
+		id, err := w.listener(r.Gateway, except)
+		return -id, err
+	}
+	return 0, nil
+}
+
+func (w *archiveWrite) addLine(op *archive.AddLine) error {
+	id, err := w.archive(op.Room)
+	if err != nil {
+		return err
+	}
+	l := &op.Line
+	seen, err := w.seen(&op.Room, l.Only, l.Except)
+	if err != nil {
+		return err
+	}
+	w.lines = append(w.lines, id, l.At, int64(l.Tie), seen, flag(l.Self), l.Nick, l.Body,
+		optional(l.ID), optional(l.NetID), optional(l.Occupant), optionalBytes(l.Extra))
+	return nil
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func optional(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func optionalBytes(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// flush inserts the lines that were gathered.
+func (w *archiveWrite) flush() error {
+	for i, rows := range lineRows {
+		for len(w.lines) >= rows*lineColumns {
+			if _, err := w.inserts[i].ExecContext(w.ctx, w.lines[:rows*lineColumns]...); err != nil {
+				return err
+			}
+			w.lines = w.lines[rows*lineColumns:]
+		}
+	}
+	w.lines = w.lines[:0]
+	return nil
+}
+
+// prepareInserts returns the statements that insert lines, made once for the
+// connection. Not inside a transaction: there is but one connection.
+func (db *DB) prepareInserts(ctx context.Context) ([len(lineRows)]*sql.Stmt, error) {
+	db.ids.mu.Lock()
+	defer db.ids.mu.Unlock()
+	for i, rows := range lineRows {
+		if db.lineInserts[i] != nil {
+			continue
+		}
+		stmt, err := db.batch.PrepareContext(ctx, insertLines(rows))
+		if err != nil {
+			return db.lineInserts, err
+		}
+		db.lineInserts[i] = stmt
+	}
+	return db.lineInserts, nil
+}
+
+func (w *archiveWrite) enter(op *archive.Enter) error {
+	id, err := w.archive(op.Room)
+	if err != nil {
+		return err
+	}
+	listener, err := w.listener(op.Room.Gateway, op.User)
+	if err != nil {
+		return err
+	}
+	if err := w.exec("INSERT INTO views (listener, jid, archive) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", listener, op.JID, id); err != nil {
+		return err
+	}
+	return w.exec("INSERT INTO visits (listener, archive, since) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", listener, id, op.At)
+}
+
+func (w *archiveWrite) leave(op *archive.Leave) error {
+	id, err := w.archive(op.Room)
+	if err != nil {
+		return err
+	}
+	listener, err := w.listener(op.Room.Gateway, op.User)
+	if err != nil {
+		return err
+	}
+	return w.exec("UPDATE visits SET until = ? WHERE listener = ? AND archive = ? AND until IS NULL AND since <= ?", op.At, listener, id, op.At)
+}
+
+func (w *archiveWrite) restrict(op *archive.Restrict) error {
+	id, err := w.archive(op.Room)
+	if err != nil {
+		return err
+	}
+	seen, err := w.seen(&op.Room, op.Only, op.Except)
+	if err != nil {
+		return err
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return w.exec("UPDATE lines SET seen = ? WHERE archive = ? AND at = ? AND tie = ?", seen, id, op.Key.At, int64(op.Key.Tie))
+}
+
+func (w *archiveWrite) amend(op *archive.Amend) error {
+	id, err := w.archive(op.Room)
+	if err != nil {
+		return err
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return w.exec("UPDATE lines SET body = ?, extra = ?, edited = ?, retracted = ? WHERE archive = ? AND at = ? AND tie = ?",
+		op.Body, optionalBytes(op.Extra), op.Edited, op.Retracted, id, op.Key.At, int64(op.Key.Tie))
+}
+
+func (w *archiveWrite) addPrivate(op *archive.AddPrivate) error {
+	listener, err := w.listener(op.Gateway, op.User)
+	if err != nil {
+		return err
+	}
+	p := &op.Private
+	return w.exec(`INSERT INTO privates (listener, at, tie, peer, nick, via, id, body, sent, pending)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		listener, p.At, int64(p.Tie), p.Peer, p.Nick, p.Via, p.ID, p.Body, flag(p.Out), flag(p.Pending))
+}
+
+func (w *archiveWrite) settlePrivate(op *archive.SettlePrivate) error {
+	listener, err := w.listener(op.Gateway, op.User)
+	if err != nil {
+		return err
+	}
+	return w.exec("UPDATE privates SET pending = ? WHERE listener = ? AND at = ? AND tie = ?",
+		flag(op.Again), listener, op.Key.At, int64(op.Key.Tie))
+}
+
+// CloseVisits implements archive.Backend.
+func (db *DB) CloseVisits(ctx context.Context, gateway string, at time.Time) error {
+	return db.write(ctx, "close visits", db.batch, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE visits SET until = ? WHERE until IS NULL
+			AND archive IN (SELECT id FROM archives WHERE gateway = ?)`, at.UnixMicro(), gateway)
+		return err
+	})
+}
