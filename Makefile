@@ -10,6 +10,10 @@ FUZZTIME ?= 20s
 # Of which packages "make bench" runs the benchmarks.
 BENCH   ?= ./component/... ./bridges/...
 
+# The web client of the tests, and the file npm writes when it is installed.
+WEB     := internal/testenv/testdata/webclient
+WEBDONE := $(WEB)/node_modules/.package-lock.json
+
 .DEFAULT_GOAL := build
 .PHONY: build test lint demo bench fuzz load clean help deps-test deps-demo
 
@@ -45,6 +49,12 @@ load: build ## load figures, beside the do-nothing relay (docs/performance.md)
 
 deps-test:
 	@scripts/install-deps.sh test
+	@$(MAKE) --no-print-directory $(WEBDONE)
+
+# The browser is Debian's: none is downloaded, and no package runs a script.
+$(WEBDONE): $(WEB)/package.json $(WEB)/package-lock.json
+	cd $(WEB) && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
 
 deps-demo:
 	@scripts/install-deps.sh demo

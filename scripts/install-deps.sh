@@ -15,6 +15,8 @@ demo="$demo python3-slixmpp:/usr/lib/python3/dist-packages/slixmpp/__init__.py"
 test="$demo ejabberd:ejabberdctl ngircd:ngircd"
 # Compiled parts of slixmpp: without them it works, and logs in more slowly.
 test="$test python3-slixmpp-lib:python3-slixmpp-lib"
+# A browser for Converse.js, driven from Node.js, and a screen for Gajim.
+test="$test chromium:chromium nodejs:node npm:npm gajim:gajim xvfb:Xvfb dbus-daemon:dbus-daemon"
 # The server's programs; the tests make clusters of their own. The first is only
 # here so that what it enables is undone too.
 test="$test postgresql-common:postgresql-common postgresql:postgresql"

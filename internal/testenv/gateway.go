@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -32,6 +33,9 @@ type GatewayOptions struct {
 	Binary   string // a built transportd; empty: what Build made
 	// Via is a way to the XMPP server's component port; empty: straight.
 	Via string
+	// Prepare is called before the first start with the paths of the database and of
+	// the file with its key, to put something there; nil: the state is empty.
+	Prepare func(database, key string) error
 	// Closed is the domain of a second gateway in the same process, which only
 	// admin@localhost may use; empty: none.
 	Closed string
@@ -47,16 +51,16 @@ type Gateway struct {
 // Build builds transportd from the module of the working directory, with the race
 // detector when the caller has it.
 func (e *Env) Build(ctx context.Context) error {
-	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	dir, err := moduleDir(ctx)
 	if err != nil {
-		return fmt.Errorf("looking for the module: %w", err)
+		return err
 	}
 	args := []string{"build", "-buildvcs=false", "-o", e.Binary()}
 	if raceDetector {
 		args = append(args, "-race")
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/transportd")...)
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
+	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building transportd: %w\n%s", err, out)
 	}
@@ -96,8 +100,19 @@ func (e *Env) copyOf(binary string) (string, error) {
 	return bin, e.write(bin, string(text), 0o755)
 }
 
-// StartTransportd starts a transportd with an empty state and waits until it
-// serves.
+// prepare has the state in dir made, for the user the processes run as.
+func (e *Env) prepare(dir string, f func(database, key string) error) error {
+	if err := f(filepath.Join(dir, "transportd.db"), filepath.Join(dir, "transportd.key")); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(dir)
+	for _, file := range files {
+		err = errors.Join(err, e.give(filepath.Join(dir, file.Name())))
+	}
+	return err
+}
+
+// StartTransportd starts a transportd and waits until it serves.
 func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	bin, err := e.copyOf(o.Binary)
 	if err != nil {
@@ -115,6 +130,11 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 				port = "+" + strconv.Itoa(n.Server.TLS)
 			}
 			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Port: port, Plain: !n.TLS, Fast: !n.Throttled})
+		}
+		if o.Prepare != nil {
+			if err := e.prepare(dir, o.Prepare); err != nil {
+				return nil, err
+			}
 		}
 		conf, err := e.render(transportdConfig, dir, "transportd.toml", c)
 		return func() *exec.Cmd { return exec.Command(bin, "run", "--config", conf) }, err

@@ -216,6 +216,16 @@ func (c *XMPPClient) Request(ctx context.Context, typ, to, payload string) (Stan
 	return c.Expect(ctx, IQ(ID(id), Any(Type("result"), Type("error"))))
 }
 
+// Bookmark has the user's clients join a room when they start (XEP-0402).
+func (c *XMPPClient) Bookmark(ctx context.Context, room, nick string) error {
+	answer, err := c.Request(ctx, "set", c.Bare, `<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:bookmarks:1'><item id='`+
+		Escape(room)+`'><conference xmlns='urn:xmpp:bookmarks:1' autojoin='true'><nick>`+Escape(nick)+`</nick></conference></item></publish></pubsub>`)
+	if err == nil && answer.Attr("type") != "result" {
+		err = fmt.Errorf("%s: no bookmark of %s: %s", c.JID, room, answer)
+	}
+	return err
+}
+
 // NewID makes an id for a stanza.
 func (c *XMPPClient) NewID() string { return fmt.Sprintf("t%s-%d", c.id, c.ids.Add(1)) }
 

@@ -24,6 +24,9 @@ const Secret = "component-secret"
 type XMPPOptions struct {
 	Components []string // domains of external components
 	Users      []string // accounts; the password is the name
+	// Rooms is a domain on which Prosody has chat rooms of its own, with an archive;
+	// empty: none. What a client shows in them tells its faults from a gateway's.
+	Rooms string
 }
 
 // XMPPServer is a running Prosody or ejabberd.
@@ -31,6 +34,7 @@ type XMPPServer struct {
 	*Server
 	C2S       int // port for clients, STARTTLS offered and not required
 	Component int // port for components (XEP-0114)
+	HTTP      int // port for websockets, at /xmpp-websocket; Prosody only
 
 	addUser func(ctx context.Context, name string) error
 	mu      sync.Mutex
@@ -73,6 +77,7 @@ type xmppConfig struct {
 	Dir, Host, Domain, Secret, Cert, Key string
 	C2S, Component, HTTP                 int
 	Components                           []string
+	Rooms                                string
 }
 
 // render fills a configuration template into dir/name.
@@ -96,21 +101,21 @@ func (e *Env) StartProsody(ctx context.Context, o XMPPOptions) (*XMPPServer, err
 		return nil, err
 	}
 	s := &XMPPServer{}
-	s.Server, err = e.launch(ctx, "prosody", 2, func(dir string, ports []int) (func() *exec.Cmd, error) {
+	s.Server, err = e.launch(ctx, "prosody", 3, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		cert, key, err := e.certificate(dir, Domain)
 		if err != nil {
 			return nil, err
 		}
 		conf, err := e.render(prosodyConfig, dir, "prosody.cfg.lua", xmppConfig{
 			Dir: dir, Host: Host, Domain: Domain, Secret: Secret, Cert: cert, Key: key,
-			C2S: ports[0], Component: ports[1], Components: o.Components,
+			C2S: ports[0], Component: ports[1], HTTP: ports[2], Components: o.Components, Rooms: o.Rooms,
 		})
 		return func() *exec.Cmd { return exec.Command(bin, "-F", "--config", conf) }, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.C2S, s.Component = s.ports[0], s.ports[1]
+	s.C2S, s.Component, s.HTTP = s.ports[0], s.ports[1], s.ports[2]
 	accounts := filepath.Join(s.dir, "data", Domain, "accounts")
 	s.addUser = func(_ context.Context, name string) error {
 		for dir := s.dir; dir != accounts; {
@@ -135,13 +140,16 @@ component_interfaces = { "{{.Host}}" }
 c2s_ports = { {{.C2S}} }
 component_ports = { {{.Component}} }
 network_settings = { nagle = false }  -- else small packets wait 40 ms for an acknowledgement
-http_ports = { }
+http_ports = { {{.HTTP}} }
+http_interfaces = { "{{.Host}}" }
+http_default_host = "{{.Domain}}"
 https_ports = { }
+consider_websocket_secure = true
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 modules_disabled = { "s2s" }  -- nothing leaves this machine
 modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "pep"; "private"; "blocklist";
-  "carbons"; "mam"; "version"; "time"; "ping"; "register"; "vcard_legacy"; "bookmarks" }
+  "carbons"; "mam"; "version"; "time"; "ping"; "register"; "vcard_legacy"; "bookmarks"; "websocket" }
 authentication = "internal_plain"
 storage = "internal"
 certificates = "{{.Dir}}"
@@ -152,6 +160,10 @@ VirtualHost "{{.Domain}}"
 {{range .Components}}
 Component "{{.}}"
   component_secret = "{{$.Secret}}"
+{{end}}
+{{- if .Rooms}}
+Component "{{.Rooms}}" "muc"
+  modules_enabled = { "muc_mam" }
 {{end}}`
 
 // StartEjabberd starts an ejabberd and waits until it listens. It has no node
