@@ -12,7 +12,9 @@ import (
 func (s *site) own(t *testing.T, o GatewayOptions) *site {
 	t.Helper()
 	o.XMPP = s.server
-	o.Networks = []Network{{Name: s.network, Server: s.ircd, TLS: true}}
+	if o.Networks == nil {
+		o.Networks = []Network{{Name: s.network, Server: s.ircd, TLS: true}}
+	}
 	g, err := shared.env.StartTransportd(wait(t), o)
 	if err != nil {
 		t.Fatal(err)

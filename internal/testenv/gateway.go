@@ -23,6 +23,10 @@ type Network struct {
 	TLS    bool
 	// Throttled: with the flood control transportd ships with, else with none.
 	Throttled bool
+	// Ports replace the server's, where there are any; Settings are more lines of the
+	// network's table.
+	Ports    []string
+	Settings string
 }
 
 // GatewayOptions say what transportd serves.
@@ -78,8 +82,10 @@ type gatewayConfig struct {
 }
 
 type networkConfig struct {
-	Name, Host, Port string
-	Plain, Fast      bool
+	Name, Host  string
+	Ports       []string
+	Plain, Fast bool
+	Settings    string
 }
 
 // copyOf puts a transportd built elsewhere where the user the processes run as
@@ -129,7 +135,12 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 			if n.TLS {
 				port = "+" + strconv.Itoa(n.Server.TLS)
 			}
-			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Port: port, Plain: !n.TLS, Fast: !n.Throttled})
+			ports := n.Ports
+			if len(ports) == 0 {
+				ports = []string{port}
+			}
+			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Ports: ports,
+				Plain: !n.TLS, Fast: !n.Throttled, Settings: n.Settings})
 		}
 		if o.Prepare != nil {
 			if err := e.prepare(dir, o.Prepare); err != nil {

@@ -37,10 +37,11 @@ connect_interval = "1ms"
 [[gateways.irc.networks]]
 name = "{{.Name}}"
 hosts = ["{{.Host}}"]
-ports = ["{{.Port}}"]
+ports = [{{range .Ports}}"{{.}}", {{end}}]
 plain = {{.Plain}}
 {{if .Fast}}burst = -1
-{{end}}{{end}}
+{{end}}{{.Settings}}
+{{end}}
 {{- if .Closed}}
 [[gateways]]
 name = "closed"

@@ -74,7 +74,7 @@ Name = ngircd.test
 Info = test server
 AdminInfo1 = test
 AdminEMail = admin@ngircd.test
-Listen = {{.Host}}
+Listen = {{.Host}},::1
 Ports = {{.Plain}}
 MotdFile = {{.Dir}}/motd
 [Limits]
