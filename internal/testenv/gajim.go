@@ -160,6 +160,9 @@ func (g *Gajim) Close() {
 // Logged counts the lines of Gajim's log, since its last start, with a text in them.
 func (g *Gajim) Logged(text string) int { return strings.Count(g.proc.Log(), text) }
 
+// Log is what Gajim has logged since its last start.
+func (g *Gajim) Log() string { return g.proc.Log() }
+
 // fetched is what Gajim logs when it has all of a room's archive that it wants.
 var fetched = regexp.MustCompile(`Request finished: (\S+), last mam id: (\S+)`)
 

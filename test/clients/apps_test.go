@@ -106,7 +106,12 @@ func TestGajim(t *testing.T) {
 		talker := s.talker(t, "desk")
 		ctx := wait(t, 3*patience)
 		g := value[*testenv.Gajim](t)(shared.env.StartGajim(ctx, s.server, desk))
-		t.Cleanup(g.Close)
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("Gajim's log:\n%s", testenv.Tail(g.Log(), 80))
+			}
+			g.Close()
+		})
 		h := value[testenv.GajimHistory](t)(g.AwaitArchive(ctx, room))
 		s.stored(t, h, lineCount-fresh+1, lineCount, lineCount)
 		g.Stop()
