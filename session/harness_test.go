@@ -124,9 +124,6 @@ func (f *fakeStream) Up() bool {
 	return f.up
 }
 
-// repeatSpan is how far behind the server is with reading where a test says so.
-const repeatSpan = 5 * time.Second
-
 // memStore is a store in memory.
 type memStore struct {
 	mu      sync.Mutex

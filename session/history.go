@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"time"
 
 	"transportd/archive"
@@ -23,7 +24,7 @@ type line struct {
 	from string // occupant's nick; empty: the room itself
 	body string
 	at   time.Time
-	came int64  // when it came here, in nanoseconds: at is the network's clock
+	came int64  // when the stream had taken it, in nanoseconds of our clock
 	occ  string // identity of the sender, for the occupant-id
 	self bool
 
@@ -49,6 +50,18 @@ func (r *room) remembered(l line) line {
 	}
 	r.lines = append(r.lines, l)
 	return l
+}
+
+// notGiven is when a line came that is being given to the stream, which may take
+// its time.
+const notGiven = math.MaxInt64
+
+// given notes when the stream had taken the last line: a ping that went past it while
+// it waited confirms nothing.
+func (r *room) given(seq uint64) {
+	if n := len(r.lines); n > 0 && r.lines[n-1].seq == seq {
+		r.lines[n-1].came = time.Now().UnixNano()
+	}
 }
 
 // unread tells whether the server may not have read a line yet, so that it must be
@@ -114,7 +127,7 @@ func (r *room) tellCut(st *seat) {
 // catchUp sends a client that is still there what it may have missed.
 func (r *room) catchUp(st *seat) {
 	r.tellCut(st)
-	st.before, st.caughtUp = st.seen, time.Now().UnixNano()
+	st.before, st.caughtUp = st.seen, notGiven
 	var last archive.Key
 	for i := range st.missed {
 		l := &st.missed[i]
@@ -136,6 +149,7 @@ func (r *room) catchUp(st *seat) {
 		}
 	}
 	st.seen, st.missed, st.rest = r.seq, nil, false
+	st.caughtUp = time.Now().UnixNano()
 }
 
 // message is a line as one client gets it.

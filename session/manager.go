@@ -71,6 +71,7 @@ type Manager struct {
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 	stopping atomic.Bool
+	broke    atomic.Int64 // what was confirmed when the stream broke last
 
 	mu       sync.Mutex
 	sessions map[component.JID]*Session

@@ -21,8 +21,11 @@ func (m *Manager) StreamUp() {
 
 // StreamDown tells all sessions that the XMPP stream is gone.
 func (m *Manager) StreamDown() {
+	// Now, before there is another stream that confirms what it was given.
+	confirmed := m.confirmed()
+	m.broke.Store(confirmed)
 	for _, s := range m.all() {
-		s.post(s.streamDown)
+		s.post(func() { s.streamDown(confirmed) })
 	}
 }
 

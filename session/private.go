@@ -89,15 +89,15 @@ func (s *Session) watchWay() {
 	s.watching = true
 	s.after(confirmEvery, func() {
 		s.watching = false
-		s.confirmWay()
+		s.confirmWay(s.m.stream.Confirmed())
 		s.watchWay()
 	})
 }
 
 // confirmWay settles what the user's server has read, and forgets what cannot come
 // back any more.
-func (s *Session) confirmWay() {
-	confirmed, now := s.m.stream.Confirmed(), time.Now()
+func (s *Session) confirmWay(confirmed time.Time) {
+	now := time.Now()
 	s.way = slices.DeleteFunc(s.way, func(w onWay) bool { return w.safe && now.Sub(w.sent) > bounceTime })
 	for i := range s.way {
 		if w := &s.way[i]; !w.safe && w.sent.Before(confirmed) {
@@ -112,8 +112,8 @@ func (s *Session) confirmWay() {
 
 // recallWay takes back what was written to a stream that broke and may not have
 // been read: it is written to the next one, with the same ids.
-func (s *Session) recallWay() {
-	s.confirmWay()
+func (s *Session) recallWay(confirmed time.Time) {
+	s.confirmWay(confirmed)
 	var again []keptMessage
 	s.way = slices.DeleteFunc(s.way, func(w onWay) bool {
 		if !w.safe {

@@ -54,7 +54,7 @@ func (r *room) record(l *line, in archive.Heard) {
 		l.sid = l.id
 	}
 	if l.sid == "" {
-		l.sid = r.m.ids.at(time.UnixMilli(l.came / int64(time.Millisecond)))
+		l.sid = r.m.ids.next()
 	}
 	if l.id == "" {
 		l.id = l.sid

@@ -16,25 +16,29 @@ const (
 	verifyAgain = 5 * time.Second  // until it is asked again where there was no room to
 )
 
+// repeatSpan is repeated in any case: what the server has read it may not have
+// handed on when it was killed.
+const repeatSpan = 5 * time.Second
+
 // streamDown is told when the XMPP stream is gone: from here on lines are kept.
-func (s *Session) streamDown() {
+// Before confirmed, in nanoseconds, the server had read everything.
+func (s *Session) streamDown(confirmed int64) {
 	if !s.up {
 		return
 	}
 	s.up = false
-	s.recallWay()
+	s.recallWay(time.Unix(0, confirmed))
 	for _, r := range s.rooms {
-		r.streamDown()
+		r.streamDown(min(confirmed, time.Now().Add(-repeatSpan).UnixNano()))
 	}
 }
 
-// streamDown notes what each client has been shown.
-func (r *room) streamDown() {
+// streamDown notes what each client has been shown for certain: before since.
+func (r *room) streamDown(since int64) {
 	if r.state == roomIn {
 		r.remember()
 	}
 	r.gap = len(r.seats) > 0
-	since := r.m.confirmed()
 	seen, key := r.lastRead(since)
 	if r.cutUnread > 0 && r.cutCame > since {
 		r.cut += r.cutUnread
@@ -58,7 +62,7 @@ func (r *room) streamDown() {
 // what came before.
 func (r *room) lastRead(since int64) (seen uint64, key archive.Key) {
 	for i := len(r.lines) - 1; i >= 0; i-- {
-		if l := &r.lines[i]; l.came <= since {
+		if l := &r.lines[i]; l.came < since {
 			if key = l.key; key.IsZero() {
 				key = archive.KeyAt(time.Unix(0, since))
 			}
@@ -72,7 +76,7 @@ func (r *room) lastRead(since int64) (seen uint64, key archive.Key) {
 // asked whether it is still there.
 func (s *Session) streamUp() {
 	if s.up {
-		s.streamDown() // a drop so short that nobody told us in between
+		s.streamDown(s.m.broke.Load()) // a drop so short that nobody told us in between
 	}
 	s.up = true
 	s.deliverOwed()

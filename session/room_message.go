@@ -80,7 +80,7 @@ func lineError(err *bridges.Error) *component.StanzaError {
 func (r *room) reflect(st *component.Stanza, ev *bridges.Message) {
 	body, _ := st.Body()
 	now := time.Now()
-	l := line{id: st.ID, from: r.nick, body: body, at: timeOr(ev.At, now), came: now.UnixNano(), self: true, occ: r.self.Identity}
+	l := line{id: st.ID, from: r.nick, body: body, at: timeOr(ev.At, now), came: notGiven, self: true, occ: r.self.Identity}
 	r.recordOwn(&l, st)
 	if body != "" {
 		l = r.remembered(l)
@@ -99,6 +99,7 @@ func (r *room) reflect(st *component.Stanza, ev *bridges.Message) {
 		r.occupantID(o, l.occ)
 		r.show(seat, o)
 	})
+	r.given(l.seq)
 }
 
 // show sends a line to a client; without a stream the client catches up later.
@@ -120,7 +121,7 @@ func (r *room) onMessage(ev *bridges.Message) {
 // heard stores and shows a line from the network.
 func (r *room) heard(ev *bridges.Message) {
 	now := time.Now()
-	l := line{id: fitID(string(ev.ID)), from: ev.From.Nick, body: bodyOf(ev), at: timeOr(ev.At, now), came: now.UnixNano(), self: ev.Self, occ: ev.From.Identity}
+	l := line{id: fitID(string(ev.ID)), from: ev.From.Nick, body: bodyOf(ev), at: timeOr(ev.At, now), came: notGiven, self: ev.Self, occ: ev.From.Identity}
 	r.record(&l, archive.Heard{NetID: string(ev.ID), Private: ev.To != "", InPlace: ev.Replay && !ev.At.IsZero()})
 	l = r.remembered(l)
 	r.m.stats.toUsers.Add(1)
@@ -129,6 +130,7 @@ func (r *room) heard(ev *bridges.Message) {
 			r.show(st, r.message(st.jid, &l, ev.Replay))
 		}
 	}
+	r.given(l.seq)
 }
 
 // timeOr is the time a network gave, or now where it gave none.

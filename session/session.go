@@ -198,7 +198,7 @@ func (s *Session) send(o *component.Out) bool {
 		return true
 	}
 	if isDown(err) {
-		s.streamDown()
+		s.streamDown(s.m.confirmed())
 		return false
 	}
 	if s.m.ctx.Err() != nil {

@@ -142,7 +142,7 @@ func TestCertificates(t *testing.T) {
 		bob, garden := s.host(t, "bob", "garden")
 		room := alice.enter(garden)
 		alice.chat(s.console(), "PRIVMSG NickServ :CERT ADD")
-		alice.expect(Message(BodyLike("(?i)"+fingerprint+".* added")))
+		alice.expect(Message(BodyLike("(?i)" + fingerprint + ".* added")))
 		alice.leave(room, "")
 		alice.result("set", s.console(), `<query xmlns='jabber:iq:register'><remove/></query>`)
 		bob.expect(`^:%s!\S+ (PART|QUIT)`, alice.name)
