@@ -30,9 +30,16 @@ func (s *site) guest(t *testing.T, resource string) *guest {
 func (g *guest) enter(history string) []testenv.Stanza {
 	g.t.Helper()
 	g.Forget()
+	before := g.Received()
 	try(g.t, g.Send(`<presence to='%s/%s'><x xmlns='http://jabber.org/protocol/muc'>`+history+`</x></presence>`, g.room, g.s.nick(joiner)))
 	value[testenv.Stanza](g.t)(g.Expect(wait(g.t, patience), testenv.Message(testenv.FromBare(g.room), testenv.Has("jabber:client", "subject"))))
-	return g.Received(testenv.Message(testenv.FromBare(g.room), testenv.Type("groupchat"), testenv.Delayed(), testenv.Has("jabber:client", "body")))
+	var got []testenv.Stanza
+	for _, m := range g.Received(testenv.Message(testenv.FromBare(g.room), testenv.Type("groupchat"), testenv.Delayed(), testenv.Has("jabber:client", "body"))) {
+		if len(before) == 0 || m.Seq > before[len(before)-1].Seq {
+			got = append(got, m)
+		}
+	}
+	return got
 }
 
 func (g *guest) request(typ, payload string) testenv.Stanza {
