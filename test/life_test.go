@@ -12,9 +12,7 @@ import (
 func (s *site) own(t *testing.T, o GatewayOptions) *site {
 	t.Helper()
 	o.XMPP = s.server
-	if o.Networks == nil {
-		o.Networks = []Network{{Name: s.network, Server: s.ircd, TLS: true}}
-	}
+	o.Networks = []Network{{Name: s.network, Server: s.ircd, TLS: true}}
 	g, err := shared.env.StartTransportd(wait(t), o)
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,6 @@ const (
 	ending  = "ending.localhost"
 	restart = "restart.localhost"
 	staying = "staying.localhost"
-	linking = "linking.localhost"
 )
 
 // world is what the scenarios share.
@@ -94,7 +93,7 @@ func newWorld() (*world, error) {
 	defer cancel()
 	var prosody, ejabberd *testenv.XMPPServer
 	var inspircd, ngircd *testenv.IRCServer
-	options := testenv.XMPPOptions{Components: []string{domain, closed, cutOff, silent, "insp." + ending, "ng." + ending, restart, staying, linking}}
+	options := testenv.XMPPOptions{Components: []string{domain, closed, cutOff, silent, "insp." + ending, "ng." + ending, restart, staying}}
 	err = together(
 		func() (err error) { prosody, err = env.StartProsody(ctx, options); return },
 		func() (err error) { ejabberd, err = env.StartEjabberd(ctx, options); return },

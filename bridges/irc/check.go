@@ -38,8 +38,6 @@ func (d *Driver) Check(ctx context.Context, a bridges.Account) error {
 		return bridges.NewError(bridges.BadCredentials, n.recovery.denied)
 	case set.password != "" && n.login == "":
 		return bridges.NewError(bridges.Timeout, "The network's services did not answer to the password.")
-	case set.certificate != nil && n.login == "":
-		return bridges.NewError(bridges.Timeout, "The network did not log you in with the certificate.")
 	}
 	return nil
 }

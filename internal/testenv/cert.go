@@ -4,10 +4,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -66,7 +64,7 @@ func (a *authority) issue(names ...string) (cert, key string, err error) {
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	tmpl.DNSNames = append(names, "localhost")
-	tmpl.IPAddresses = []net.IP{net.ParseIP(Host), net.IPv4(127, 0, 0, 2), net.IPv6loopback}
+	tmpl.IPAddresses = []net.IP{net.ParseIP(Host), net.IPv4(127, 0, 0, 2)}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, private.Public(), a.key)
 	if err != nil {
 		return "", "", err
@@ -76,31 +74,6 @@ func (a *authority) issue(names ...string) (cert, key string, err error) {
 		return "", "", err
 	}
 	return block("CERTIFICATE", der), block("PRIVATE KEY", pkcs8), nil
-}
-
-// ForeignCA is the certificate of an authority that has signed nothing here.
-func (e *Env) ForeignCA() (file string, err error) {
-	ca, err := newAuthority()
-	if err != nil {
-		return "", err
-	}
-	dir, err := e.folder("ca")
-	if err != nil {
-		return "", err
-	}
-	file = filepath.Join(dir, "ca.pem")
-	return file, e.write(file, ca.pem, 0o644)
-}
-
-// ClientCertificate makes a certificate with its key, in PEM, and its SHA-256.
-func (e *Env) ClientCertificate(name string) (text, fingerprint string, err error) {
-	cert, key, err := e.ca.issue(name)
-	if err != nil {
-		return "", "", err
-	}
-	der, _ := pem.Decode([]byte(cert))
-	sum := sha256.Sum256(der.Bytes)
-	return cert + key, hex.EncodeToString(sum[:]), nil
 }
 
 // certificate puts cert.pem and key.pem into dir.

@@ -23,10 +23,6 @@ type Network struct {
 	TLS    bool
 	// Throttled: with the flood control transportd ships with, else with none.
 	Throttled bool
-	// Ports replace the server's, where there are any; Settings are more lines of the
-	// network's table.
-	Ports    []string
-	Settings string
 }
 
 // GatewayOptions say what transportd serves.
@@ -82,10 +78,8 @@ type gatewayConfig struct {
 }
 
 type networkConfig struct {
-	Name, Host  string
-	Ports       []string
-	Plain, Fast bool
-	Settings    string
+	Name, Host, Port string
+	Plain, Fast      bool
 }
 
 // copyOf puts a transportd built elsewhere where the user the processes run as
@@ -135,12 +129,7 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 			if n.TLS {
 				port = "+" + strconv.Itoa(n.Server.TLS)
 			}
-			ports := n.Ports
-			if len(ports) == 0 {
-				ports = []string{port}
-			}
-			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Ports: ports,
-				Plain: !n.TLS, Fast: !n.Throttled, Settings: n.Settings})
+			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Port: port, Plain: !n.TLS, Fast: !n.Throttled})
 		}
 		if o.Prepare != nil {
 			if err := e.prepare(dir, o.Prepare); err != nil {

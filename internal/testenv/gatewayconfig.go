@@ -37,11 +37,10 @@ connect_interval = "1ms"
 [[gateways.irc.networks]]
 name = "{{.Name}}"
 hosts = ["{{.Host}}"]
-ports = [{{range .Ports}}"{{.}}", {{end}}]
+ports = ["{{.Port}}"]
 plain = {{.Plain}}
 {{if .Fast}}burst = -1
-{{end}}{{.Settings}}
-{{end}}
+{{end}}{{end}}
 {{- if .Closed}}
 [[gateways]]
 name = "closed"

@@ -74,7 +74,7 @@ Name = ngircd.test
 Info = test server
 AdminInfo1 = test
 AdminEMail = admin@ngircd.test
-Listen = {{.Host}},::1
+Listen = {{.Host}}
 Ports = {{.Plain}}
 MotdFile = {{.Dir}}/motd
 [Limits]
