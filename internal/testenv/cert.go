@@ -64,7 +64,10 @@ func (a *authority) issue(names ...string) (cert, key string, err error) {
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	tmpl.DNSNames = append(names, "localhost")
-	tmpl.IPAddresses = []net.IP{net.ParseIP(Host), net.IPv4(127, 0, 0, 2)}
+	tmpl.IPAddresses = []net.IP{net.IPv6loopback}
+	for last := byte(1); last < 16; last++ {
+		tmpl.IPAddresses = append(tmpl.IPAddresses, net.IPv4(127, 0, 0, last))
+	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, private.Public(), a.key)
 	if err != nil {
 		return "", "", err
