@@ -166,6 +166,8 @@ func TestCertificateAlone(t *testing.T) {
 		told     bool
 	}{
 		"certificate": {map[string]string{setCertificate: text}, true},
+		"spaces":      {map[string]string{setCertificate: strings.ReplaceAll(text, "\n", " ")}, true},
+		"one line":    {map[string]string{setCertificate: strings.ReplaceAll(text, "\n", "")}, true},
 		"password":    {map[string]string{setCertificate: text, setNick: "alice", setPassword: "secret"}, false},
 		"neither":     {nil, false},
 	} {

@@ -53,8 +53,8 @@ func block(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// issue makes a certificate for names and the loopback addresses in use, good for servers
-// and clients.
+// issue makes a certificate for names and the loopback addresses in use, which
+// are ::1 and the first of 127.0.0.0/8, good for servers and clients.
 func (a *authority) issue(names ...string) (cert, key string, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
