@@ -171,6 +171,12 @@ func (rc *recovery) takeSpare(n *network) {
 	_, _ = n.begins(&pending{act: actNick, name: nick}, "NICK", nick)
 }
 
+// notByCertificate: the network did not ask for the certificate of an account
+// that has nothing else to log in with. That ends nothing, for services may know
+// the certificate later, by what the user tells them.
+const notByCertificate = "You are not logged in: the network offers no SASL EXTERNAL, by which your certificate would do it. " +
+	"Where its services know certificates, tell them yours with CERT ADD; else set a password."
+
 // online makes actions possible.
 func (rc *recovery) online(n *network) {
 	rc.stage = stageNone
@@ -180,6 +186,9 @@ func (rc *recovery) online(n *network) {
 	}
 	where := or(n.support.Network, string(n.account.Network))
 	n.emit(&bridges.State{Kind: bridges.Online, Text: "Connected to " + where + " as " + n.nick + "."})
+	if n.set.certificate != nil && n.login == "" && n.set.password == "" {
+		n.notice("", notByCertificate)
+	}
 	if n.wantAway {
 		n.send("AWAY", n.awayLine())
 	}

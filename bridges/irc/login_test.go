@@ -2,6 +2,8 @@ package irc
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +142,47 @@ func TestWrongPassword(t *testing.T) {
 	})
 	if err := bridges.AsError(w.ended()); err.Kind != bridges.BadCredentials || !err.Permanent || err.Text == "" {
 		t.Errorf("ended with %+v", err)
+	}
+}
+
+// clientPEM is a client certificate as users give it.
+func clientPEM(t *testing.T) string {
+	t.Helper()
+	cert, _ := irctest.ClientCertificate(t)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})) +
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+}
+
+// A certificate that logs nobody in is told, and one that does, or that a
+// password stands beside, is not.
+func TestCertificateAlone(t *testing.T) {
+	text := clientPEM(t)
+	for name, c := range map[string]struct {
+		settings map[string]string
+		told     bool
+	}{
+		"certificate": {map[string]string{setCertificate: text}, true},
+		"spaces":      {map[string]string{setCertificate: strings.ReplaceAll(text, "\n", " ")}, true},
+		"one line":    {map[string]string{setCertificate: strings.ReplaceAll(text, "\n", "")}, true},
+		"password":    {map[string]string{setCertificate: text, setNick: "alice", setPassword: "secret"}, false},
+		"neither":     {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := open(t, setup{server: irctest.Config{SASL: []string{}, Accounts: map[string]string{"alice": "secret"}}, settings: c.settings})
+			w.fence()
+			told := false
+			for _, ev := range w.rec.since(0) {
+				notice, ok := ev.(*bridges.ServerNotice)
+				told = told || ok && strings.Contains(notice.Text, "You are not logged in")
+			}
+			if told != c.told {
+				t.Errorf("told: %t", told)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package irc
 
 import (
 	"crypto/tls"
+	"regexp"
 	"strings"
 
 	"golang.org/x/text/encoding"
@@ -151,10 +152,16 @@ func readSettings(a bridges.Account, l *link) (settings, error) {
 	return s, s.readPorts(get(setPorts), l)
 }
 
+// pemLine is a line that begins or ends a block of PEM (RFC 7468).
+var pemLine = regexp.MustCompile(`-----(BEGIN|END) [A-Z ]+-----`)
+
+// readCertificate reads PEM, which has often lost its line breaks: clients ask
+// for secrets in fields of one line.
 func (s *settings) readCertificate(pem string) error {
 	if pem == "" {
 		return nil
 	}
+	pem = pemLine.ReplaceAllString(pem, "\n$0\n")
 	cert, err := tls.X509KeyPair([]byte(pem), []byte(pem))
 	if err != nil {
 		return &bridges.Error{Kind: bridges.Invalid, Text: "The certificate must be PEM, with its private key in the same text.", Err: err}

@@ -53,8 +53,8 @@ func block(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// issue makes a certificate for names and the loopback addresses in use, good for servers
-// and clients.
+// issue makes a certificate for names and the loopback addresses in use, which
+// are ::1 and the first of 127.0.0.0/8, good for servers and clients.
 func (a *authority) issue(names ...string) (cert, key string, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -64,7 +64,10 @@ func (a *authority) issue(names ...string) (cert, key string, err error) {
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	tmpl.DNSNames = append(names, "localhost")
-	tmpl.IPAddresses = []net.IP{net.ParseIP(Host), net.IPv4(127, 0, 0, 2)}
+	tmpl.IPAddresses = []net.IP{net.IPv6loopback}
+	for last := byte(1); last < 16; last++ {
+		tmpl.IPAddresses = append(tmpl.IPAddresses, net.IPv4(127, 0, 0, last))
+	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, private.Public(), a.key)
 	if err != nil {
 		return "", "", err

@@ -21,6 +21,10 @@ type Network struct {
 	Server *IRCServer
 	Host   string // the server's own when empty
 	TLS    bool
+	// Ports are tried in this order; the server's own when empty.
+	Ports []string
+	// Lines go into the network's section as they are.
+	Lines string
 	// Throttled: with the flood control transportd ships with, else with none.
 	Throttled bool
 }
@@ -78,8 +82,10 @@ type gatewayConfig struct {
 }
 
 type networkConfig struct {
-	Name, Host, Port string
-	Plain, Fast      bool
+	Name, Host  string
+	Ports       []string
+	Lines       string
+	Plain, Fast bool
 }
 
 // copyOf puts a transportd built elsewhere where the user the processes run as
@@ -112,6 +118,17 @@ func (e *Env) prepare(dir string, f func(database, key string) error) error {
 	return err
 }
 
+// ports are those of the configuration.
+func (n *Network) ports() []string {
+	switch {
+	case n.Ports != nil:
+		return n.Ports
+	case n.TLS:
+		return []string{"+" + strconv.Itoa(n.Server.TLS)}
+	}
+	return []string{strconv.Itoa(n.Server.Plain)}
+}
+
 // StartTransportd starts a transportd and waits until it serves.
 func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	bin, err := e.copyOf(o.Binary)
@@ -125,11 +142,9 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
 		}
 		for _, n := range o.Networks {
-			port := strconv.Itoa(n.Server.Plain)
-			if n.TLS {
-				port = "+" + strconv.Itoa(n.Server.TLS)
-			}
-			c.Networks = append(c.Networks, networkConfig{Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Port: port, Plain: !n.TLS, Fast: !n.Throttled})
+			c.Networks = append(c.Networks, networkConfig{
+				Name: n.Name, Host: cmp.Or(n.Host, n.Server.Host), Ports: n.ports(), Lines: n.Lines, Plain: !n.TLS, Fast: !n.Throttled,
+			})
 		}
 		if o.Prepare != nil {
 			if err := e.prepare(dir, o.Prepare); err != nil {

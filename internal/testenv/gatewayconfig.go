@@ -37,8 +37,9 @@ connect_interval = "1ms"
 [[gateways.irc.networks]]
 name = "{{.Name}}"
 hosts = ["{{.Host}}"]
-ports = ["{{.Port}}"]
+ports = [{{range .Ports}}"{{.}}",{{end}}]
 plain = {{.Plain}}
+{{.Lines}}
 {{if .Fast}}burst = -1
 {{end}}{{end}}
 {{- if .Closed}}

@@ -3,6 +3,7 @@ package testenv
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +37,19 @@ func DialIRC(ctx context.Context, address, nick string) (*IRCClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newIRCClient(ctx, conn, nick)
+}
+
+// DialIRCTLS is DialIRC with TLS, for clients that show a certificate.
+func DialIRCTLS(ctx context.Context, address, nick string, config *tls.Config) (*IRCClient, error) {
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return newIRCClient(ctx, conn, nick)
+}
+
+func newIRCClient(ctx context.Context, conn net.Conn, nick string) (*IRCClient, error) {
 	c := &IRCClient{Nick: nick, conn: conn}
 	go c.read()
 	if nick == "" {

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -18,8 +19,23 @@ type IRCServer struct {
 	Host  string
 	Plain int // port without encryption
 	TLS   int // port with TLS; CAFile verifies it
+	// CertFile is the certificate shown with TLS, in PEM, then who signed it.
+	CertFile string
 
 	Services *Server // Anope beside InspIRCd, else nil
+}
+
+// IRCOptions say what is unusual about an IRC server.
+type IRCOptions struct {
+	// Also are addresses to listen on beside the server's own, on the same ports.
+	Also []string
+	// Name is the server's name, ngircd.test when empty.
+	Name string
+	// Link is another ngIRCd to link to, which was started with the name of this
+	// one in its Peer.
+	Link *IRCServer
+	// Peer is the name of a server that may link to this one.
+	Peer string
 }
 
 // ircConfig is what the configuration templates are filled from.
@@ -27,6 +43,9 @@ type ircConfig struct {
 	Dir, Host, Cert, Key string
 	Plain, TLS, Link     int
 	Modules              []string
+	Listen, Name, Peer   string
+	PeerHost             string
+	PeerPort             int // where to link to; 0: the peer links to us
 }
 
 // Address is where clients without TLS connect to.
@@ -35,6 +54,11 @@ func (s *IRCServer) Address() string { return net.JoinHostPort(s.Host, strconv.I
 // StartNgIRCd starts ngIRCd: a server of the old kind, without SASL, message
 // tags or services.
 func (e *Env) StartNgIRCd(ctx context.Context) (*IRCServer, error) {
+	return e.StartNgIRCdWith(ctx, IRCOptions{})
+}
+
+// StartNgIRCdWith is StartNgIRCd for what is unusual.
+func (e *Env) StartNgIRCdWith(ctx context.Context, o IRCOptions) (*IRCServer, error) {
 	bin, err := program("ngircd", "ngircd")
 	if err != nil {
 		return nil, err
@@ -46,6 +70,13 @@ func (e *Env) StartNgIRCd(ctx context.Context) (*IRCServer, error) {
 		c, err := e.ircConfig(dir, s.Host, ports)
 		if err != nil {
 			return nil, err
+		}
+		s.CertFile = c.Cert
+		c.Listen = strings.Join(append([]string{s.Host}, o.Also...), ",")
+		c.Name = cmp.Or(o.Name, "ngircd.test")
+		c.Peer = o.Peer
+		if o.Link != nil {
+			c.Peer, c.PeerHost, c.PeerPort = "ngircd.test", o.Link.Host, o.Link.Plain
 		}
 		conf, err := e.render(ngircdConfig, dir, "ngircd.conf", c)
 		return func() *exec.Cmd { return exec.Command(bin, "--nodaemon", "--config", conf) }, err
@@ -70,11 +101,11 @@ func (e *Env) ircConfig(dir, host string, ports []int) (ircConfig, error) {
 }
 
 const ngircdConfig = `[Global]
-Name = ngircd.test
+Name = {{.Name}}
 Info = test server
 AdminInfo1 = test
 AdminEMail = admin@ngircd.test
-Listen = {{.Host}}
+Listen = {{.Listen}}
 Ports = {{.Plain}}
 MotdFile = {{.Dir}}/motd
 [Limits]
@@ -84,6 +115,7 @@ MaxJoins = 100
 MaxNickLength = 30
 PingTimeout = 120
 PongTimeout = 20
+ConnectRetry = 5
 [Options]
 AllowedChannelTypes = #&+
 ChrootDir =
@@ -99,7 +131,13 @@ Password = oper
 CertFile = {{.Cert}}
 KeyFile = {{.Key}}
 Ports = {{.TLS}}
-`
+{{if .Peer}}[Server]
+Name = {{.Peer}}
+MyPassword = linkpass
+PeerPassword = linkpass
+{{if .PeerPort}}Host = {{.PeerHost}}
+Port = {{.PeerPort}}
+{{end}}{{end}}`
 
 // StartInspIRCd starts InspIRCd with Anope beside it: NickServ, ChanServ and
 // SASL. It returns when the services are linked.
@@ -114,6 +152,7 @@ func (e *Env) StartInspIRCd(ctx context.Context) (*IRCServer, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.CertFile = c.Cert
 		c.Modules = inspircdModules()
 		conf, err := e.render(inspircdConfig, dir, "inspircd.conf", c)
 		return func() *exec.Cmd { return exec.Command(bin, "--nofork", "--config", conf) }, err

@@ -124,7 +124,7 @@ func tlsFailure(ep Endpoint, err error) *Failure {
 		f.Text = fmt.Sprintf("%s does not speak TLS on port %d.", host, ep.Port)
 	case isTimeout(err):
 		f.Reason = Timeout
-		f.Text = fmt.Sprintf("%s did not finish the TLS handshake in time.", host)
+		f.Text = fmt.Sprintf("%s did not finish the TLS handshake in time. Perhaps port %d is one without TLS.", host, ep.Port)
 	default:
 		f.Text = fmt.Sprintf("The TLS handshake with %s failed.", host)
 	}
