@@ -85,7 +85,9 @@ func TestPersistentRooms(t *testing.T) {
 		alice.expect(Message(FromBare(s.domain), BodyLike("You have left")))
 
 		bob.Forget()
-		try(t, s.gateway.Restart(wait(t)))
+		// Politely: that the client is out is written a moment after it is.
+		s.gateway.Stop()
+		try(t, s.gateway.Start(wait(t)))
 		if list := alice.run(s.domain, "rooms").String(); strings.Contains(list, "In it") || strings.Contains(list, "joined") {
 			t.Errorf("the room came back: %s", list)
 		}
