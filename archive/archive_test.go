@@ -163,6 +163,26 @@ func TestLeavingBeforeTheLineCame(t *testing.T) {
 
 // What a user says stands in the archive as the user wrote it, for the others as
 // they heard it.
+// Who leaves keeps the lines they were shown, and only they do, though it is settled later who was.
+func TestLeavingBeforeOthersAreSettled(t *testing.T) {
+	bubble(t, func(a *archive.Archive, _ *archivetest.Model) {
+		var in []*archive.Member
+		for _, name := range []string{"alice", "carol", "dave", "erin"} {
+			in = append(in, a.Enter(lobby, name+"@x", "#room@gw", name))
+		}
+		hear(t, "to alice and carol", in[0], in[1])
+		hear(t, "to alice", in[0])
+		hear(t, "to all but erin", in[0], in[1], in[2])
+		for _, m := range in {
+			m.Leave()
+		}
+		want(t, a, "alice@x", "bob: to alice and carol | bob: to alice | bob: to all but erin")
+		want(t, a, "carol@x", "bob: to alice and carol | bob: to all but erin")
+		want(t, a, "dave@x", "bob: to all but erin")
+		want(t, a, "erin@x", "")
+	})
+}
+
 func TestOwnLines(t *testing.T) {
 	bubble(t, func(a *archive.Archive, d *archivetest.Model) {
 		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")

@@ -28,6 +28,7 @@ type hall struct {
 
 	mu      sync.Mutex
 	members []*Member // by slot; nil: free
+	users   []string  // by slot: who has it, or had it last
 	freed   []freedSlot
 	present int
 	last    int64 // key of the last line, in microseconds
@@ -48,7 +49,7 @@ func (h *hall) takeSlot(now time.Time) int {
 		h.freed = slices.Delete(h.freed, 0, 1)
 		return slot
 	}
-	h.members = append(h.members, nil)
+	h.members, h.users = append(h.members, nil), append(h.users, "")
 	return len(h.members) - 1
 }
 
@@ -170,26 +171,21 @@ func (h *hall) conclude(e *heard) {
 	case len(missing) == 0:
 		return
 	case len(missing) == 1 && e.except == "":
-		if m := h.members[missing[0]]; m != nil {
-			e.except = m.user
-			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Except: m.user})
-		}
+		e.except = h.users[missing[0]]
+		h.a.Apply(&Restrict{Room: h.name, Key: e.key, Except: e.except})
 		return
 	}
 	first := true
 	for _, slot := range e.claims.without(nil) {
-		m := h.members[slot]
-		if m == nil {
-			continue
-		}
+		user := h.users[slot] // who may have left
 		if first {
-			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Only: m.user})
+			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Only: user})
 			first = false
 			continue
 		}
 		// The key differs in the tie alone: it stands where the line was shown.
 		own := *l
-		own.Only, own.Except, own.Tie = m.user, "", l.Tie+uint32(slot)+1
+		own.Only, own.Except, own.Tie = user, "", l.Tie+uint32(slot)+1
 		h.a.Apply(&AddLine{Room: h.name, Line: own})
 	}
 }

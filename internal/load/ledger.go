@@ -20,6 +20,7 @@ const (
 	faultMisrouted  fault = "misrouted"   // arrived at the wrong place or in the wrong name
 	faultRefused    fault = "refused"     // an error stanza instead of the message
 	faultConnection fault = "connection"  // a stream or an IRC connection ended while it was needed
+	faultUnrecorded fault = "unrecorded"  // not in the archive, or not once and in order, or there with the archive off
 	faultUnasked    fault = "unannounced" // a sequence number that was never sent
 )
 

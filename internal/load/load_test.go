@@ -130,6 +130,7 @@ func TestOptions(t *testing.T) {
 	for _, args := range [][]string{
 		{"-gateways", "other"}, {"-only", "nothing"}, {"-rounds", "0"}, {"-relay-fault", "lose@line"},
 		{"-relay-fault", "lose@place=3"}, {"-relay-fault", "burn@line=3"}, {"word"},
+		{"-archive", "perhaps"}, {"-gateways", "null+archive"}, {"-archive", "on", "-transportd-ops", "127.0.0.1:1"},
 	} {
 		if _, err := parseOptions(args); err == nil {
 			t.Errorf("%v was taken", args)
@@ -203,11 +204,11 @@ func TestSmokeTransportd(t *testing.T) {
 		t.Run(caps, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "load.json")
 			var out bytes.Buffer
-			err := run([]string{"-smoke", "-gateways", "transportd", "-transportd", program, "-caps", caps, "-json", file, "-dir", t.TempDir()}, &out)
+			err := run([]string{"-smoke", "-gateways", "transportd", "-archive", "on", "-transportd", program, "-caps", caps, "-json", file, "-dir", t.TempDir()}, &out)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out.String())
 			}
-			checkSmoke(t, file, "null", "transportd")
+			checkSmoke(t, file, "null", "transportd", "transportd+archive")
 		})
 	}
 }

@@ -47,7 +47,7 @@ type options struct {
 	transportd string
 	ops        string
 	biboumi    string
-	history    bool
+	archive    bool
 	fault      string
 }
 
@@ -86,7 +86,9 @@ func run(args []string, out io.Writer) error {
 func parseOptions(args []string) (*options, error) {
 	opt := &options{}
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
-	fs.Func("gateways", "which gateways to measure beside the relay: transportd, biboumi; null alone for the relay by itself", list(&opt.gateways))
+	fs.Func("gateways", "which gateways to measure beside the relay: transportd, biboumi, with their archives on transportd+archive, biboumi+archive; "+
+		"null alone for the relay by itself", list(&opt.gateways))
+	fs.Func("archive", "on: measure each gateway with its archive on, too, beside itself without; off (default): as -gateways says", onOff(&opt.archive))
 	fs.Func("only", "workloads to run instead of all: "+strings.Join(workloadNames(), ", "), list(&opt.only))
 	fs.Func("caps", "what the IRC server offers: none (default), modern, or a list of capabilities", list(&opt.caps))
 	fs.IntVar(&opt.rounds, "rounds", 5, "measured rounds of each gateway")
@@ -108,7 +110,6 @@ func parseOptions(args []string) (*options, error) {
 	fs.StringVar(&opt.transportd, "transportd", "bin/transportd", "the transportd program")
 	fs.StringVar(&opt.ops, "transportd-ops", "", "host:port for transportd's metrics and profiles while it is measured")
 	fs.StringVar(&opt.biboumi, "biboumi", "biboumi", "the biboumi program")
-	fs.BoolVar(&opt.history, "biboumi-history", false, "leave biboumi's archive on, its default (a disk commit a message)")
 	fs.StringVar(&opt.fault, "relay-fault", "", "let the relay do something wrong, to see it noticed: lose@line=100")
 	smoke := fs.Bool("smoke", false, "a run of seconds that proves the accounts, not the speed")
 	if err := fs.Parse(args); err != nil {
@@ -119,6 +120,9 @@ func parseOptions(args []string) (*options, error) {
 	}
 	if opt.gateways == nil {
 		opt.gateways = []string{"transportd"}
+	}
+	if opt.archive {
+		opt.gateways = withArchives(opt.gateways)
 	}
 	if *smoke {
 		opt.smoke()
@@ -140,9 +144,12 @@ func (o *options) smoke() {
 
 func (o *options) check() error {
 	for _, g := range o.gateways {
-		if !slices.Contains([]string{"transportd", "biboumi", "null"}, g) {
-			return fmt.Errorf("unknown gateway %q: transportd, biboumi or null", g)
+		if !slices.Contains([]string{"transportd", "biboumi", "null", "transportd" + archiveSuffix, "biboumi" + archiveSuffix}, g) {
+			return fmt.Errorf("unknown gateway %q: transportd, biboumi, either with %s, or null", g, archiveSuffix)
 		}
+	}
+	if o.ops != "" && slices.Contains(o.gateways, "transportd") && slices.Contains(o.gateways, "transportd"+archiveSuffix) {
+		return errors.New("-transportd-ops is one address: measure one transportd with it")
 	}
 	for _, w := range o.only {
 		if !slices.Contains(workloadNames(), w) {
@@ -175,11 +182,12 @@ func list(to *[]string) func(string) error {
 func (o *options) subjects() []subject {
 	out := []subject{nullSubject{fault: o.fault}}
 	for _, g := range o.gateways {
-		switch g {
+		kind, archived := strings.CutSuffix(g, archiveSuffix)
+		switch kind {
 		case "transportd":
-			out = append(out, transportdSubject{program: o.transportd, ops: o.ops})
+			out = append(out, transportdSubject{program: o.transportd, ops: o.ops, archive: archived})
 		case "biboumi":
-			out = append(out, biboumiSubject{program: o.biboumi, history: o.history})
+			out = append(out, biboumiSubject{program: o.biboumi, archive: archived})
 		}
 	}
 	return out

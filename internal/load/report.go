@@ -41,6 +41,8 @@ type throughputRow struct {
 	Rate             float64 `json:"messages_per_second_median"`
 	Ratio            float64 `json:"ratio_to_relay"` // the median of the rounds' own ratios
 	OwnCPU           float64 `json:"load_program_cores"`
+	ArchiveRatio     float64 `json:"ratio_to_archive_off,omitempty"` // of a gateway with its archive on; the median of the rounds' own ratios
+	Recorded         int     `json:"lines_recorded,omitempty"`       // lines read back from the archive, by all users who were asked
 	Rounds           []round `json:"rounds"`
 	limit            float64
 }
@@ -145,10 +147,10 @@ func (r *report) print(out io.Writer) {
 	fmt.Fprintf(w, "%s, %d × %s, load before %s, IRC capabilities %v\n", r.Date.Format(time.DateTime), r.CPUs, r.CPUModel,
 		r.LoadBefore, r.Caps)
 	if len(r.Throughput) > 0 {
-		fmt.Fprintln(w, "\nworkload\tusers\twindow\tgateway\tCPU µs/message\tmin\tCPU µs/stanza\tmessages/s\t× relay\tload program, cores")
+		fmt.Fprintln(w, "\nworkload\tusers\twindow\tgateway\tCPU µs/message\tmin\tCPU µs/stanza\tmessages/s\t× relay\t× archive off\trecorded\tload program, cores")
 		for _, t := range r.Throughput {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%.2f\t%.2f\t%.2f\t%.0f\t%.2f\t%.2f\n", t.Workload, t.Users, t.Window, t.Gateway, t.CPUPerMessage,
-				t.CPUPerMessageMin, t.CPUPerStanza, t.Rate, t.Ratio, t.OwnCPU)
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%.2f\t%.2f\t%.2f\t%.0f\t%.2f\t%s\t%d\t%.2f\n", t.Workload, t.Users, t.Window, t.Gateway, t.CPUPerMessage,
+				t.CPUPerMessageMin, t.CPUPerStanza, t.Rate, t.Ratio, t.archiveRatio(), t.Recorded, t.OwnCPU)
 		}
 	}
 	if len(r.Latency) > 0 {

@@ -34,6 +34,7 @@ type rig struct {
 	down     chan struct{} // the stream or a needed IRC connection ended
 	downed   sync.Once
 	ending   atomic.Bool
+	closing  sync.Once
 	stall    time.Duration // without any progress for so long, what is missing counts as lost
 
 	users      []*user       // [0] is nil; fixed from the start
@@ -127,14 +128,16 @@ func (r *rig) authenticated(ctx context.Context) error {
 	}
 }
 
-// close ends the gateway and then the servers, and waits for all of them.
+// close ends the gateway and then the servers, and waits for all of them. To call it again does nothing.
 func (r *rig) close() {
-	r.ending.Store(true)
-	if r.p != nil {
-		r.p.stop()
-	}
-	r.x.close()
-	r.d.close()
+	r.closing.Do(func() {
+		r.ending.Store(true)
+		if r.p != nil {
+			r.p.stop()
+		}
+		r.x.close()
+		r.d.close()
+	})
 }
 
 // poke wakes the driving goroutine.

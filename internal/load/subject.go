@@ -53,10 +53,10 @@ func local(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 // biboumiSubject is biboumi 9.0 as Debian ships it.
 type biboumiSubject struct {
 	program string
-	history bool
+	archive bool // it records the rooms, its default: a disk commit a message
 }
 
-func (biboumiSubject) name() string    { return "biboumi" }
+func (b biboumiSubject) name() string  { return archiveName("biboumi", b.archive) }
 func (biboumiSubject) network() string { return "127.0.0.1" }
 
 func (b biboumiSubject) command(e environment) (*exec.Cmd, error) {
@@ -70,12 +70,12 @@ func (b biboumiSubject) command(e environment) (*exec.Cmd, error) {
 	return exec.Command(b.program, file), nil
 }
 
-// prepare sets what biboumi keeps per user: the port of the server, no throttling, no archive unless it is asked for.
+// prepare sets what biboumi keeps per user: the port of the server, no throttling, no archive unless it is measured.
 func (b biboumiSubject) prepare(ctx context.Context, r *rig) error {
 	for _, u := range r.users[1:] {
 		err := r.x.command(ctx, u.full, b.network()+"@"+gatewayDomain, "configure",
 			[][2]string{{"ports", strconv.Itoa(r.d.port())}, {"tls_ports", ""}, {"throttle_limit", "-1"}})
-		if err == nil && !b.history {
+		if err == nil && !b.archive {
 			err = r.x.command(ctx, u.full, gatewayDomain, "configure",
 				[][2]string{{"record_history", "false"}, {"max_history_length", "20"}, {"persistent", "false"}})
 		}

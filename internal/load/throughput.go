@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -99,9 +100,10 @@ func (r *rig) pump(l load, stop time.Time) error {
 		if !l.toXMPP && r.shared && !r.roomFree(l) {
 			return nil
 		}
+		most := r.mostAhead(l)
 		for _, u := range r.users[1:] {
 			free := window - u.inFlight(l)
-			if free < (window+1)/2 {
+			if free < (window+1)/2 || u.sentBob >= most {
 				continue
 			}
 			again = true
@@ -114,6 +116,21 @@ func (r *rig) pump(l load, stop time.Time) error {
 		}
 	}
 	return nil
+}
+
+// maxLead is by how many lines one connection may be ahead of another in a shared room, whose lines they all hear.
+const maxLead = 512
+
+// mostAhead is the number of lines from IRC beyond which a connection waits for the others.
+func (r *rig) mostAhead(l load) uint64 {
+	if !l.toXMPP || !r.shared {
+		return math.MaxUint64
+	}
+	least := r.users[1].sentBob
+	for _, u := range r.users[2:] {
+		least = min(least, u.sentBob)
+	}
+	return least + maxLead
 }
 
 // minWindow is the least a single flow may have in flight.

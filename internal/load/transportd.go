@@ -12,9 +12,10 @@ import (
 type transportdSubject struct {
 	program string
 	ops     string // where it serves metrics and profiles; "" for nowhere
+	archive bool   // it records the rooms, its default
 }
 
-func (transportdSubject) name() string                        { return "transportd" }
+func (t transportdSubject) name() string                      { return archiveName("transportd", t.archive) }
 func (transportdSubject) network() string                     { return "load" }
 func (transportdSubject) prepare(context.Context, *rig) error { return nil }
 
@@ -24,6 +25,9 @@ const transportdConfig = `
 [store]
 path = %q
 key_file = %q
+
+[archive]
+record = %t
 
 [ops]
 listen = %q
@@ -53,9 +57,12 @@ burst = -1
 connect_interval = "1us"
 `
 
+func databaseFile(dir string) string { return filepath.Join(dir, "transportd.db") }
+func keyFile(dir string) string      { return filepath.Join(dir, "transportd.key") }
+
 func (t transportdSubject) command(e environment) (*exec.Cmd, error) {
 	file := filepath.Join(e.dir, "transportd.toml")
-	text := fmt.Sprintf(transportdConfig, filepath.Join(e.dir, "transportd.db"), filepath.Join(e.dir, "transportd.key"), t.ops,
+	text := fmt.Sprintf(transportdConfig, databaseFile(e.dir), keyFile(e.dir), t.archive, t.ops,
 		e.domain, local(e.xmppPort), e.secret, e.users, e.ircPort)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err

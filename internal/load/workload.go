@@ -152,8 +152,12 @@ func (b *bench) throughput(ctx context.Context, w workload) error {
 			rows[i].Rounds = append(rows[i].Rounds, got)
 		}
 	}
-	for _, row := range rows {
+	for i, row := range rows {
+		if err := rigs[i].checkArchive(ctx, row); err != nil {
+			return fmt.Errorf("%s: %w", row.Gateway, err)
+		}
 		row.sum(rows[0])
+		row.compare(rows)
 		b.rep.Throughput = append(b.rep.Throughput, row)
 		b.say("  %s", row)
 	}
