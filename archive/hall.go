@@ -28,6 +28,7 @@ type hall struct {
 
 	mu      sync.Mutex
 	members []*Member // by slot; nil: free
+	users   []string  // who has a slot, or had it last: lines may still wait for them
 	freed   []freedSlot
 	present int
 	last    int64 // key of the last line, in microseconds
@@ -48,7 +49,7 @@ func (h *hall) takeSlot(now time.Time) int {
 		h.freed = slices.Delete(h.freed, 0, 1)
 		return slot
 	}
-	h.members = append(h.members, nil)
+	h.members, h.users = append(h.members, nil), append(h.users, "")
 	return len(h.members) - 1
 }
 
@@ -170,26 +171,21 @@ func (h *hall) conclude(e *heard) {
 	case len(missing) == 0:
 		return
 	case len(missing) == 1 && e.except == "":
-		if m := h.members[missing[0]]; m != nil {
-			e.except = m.user
-			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Except: m.user})
-		}
+		e.except = h.users[missing[0]]
+		h.a.Apply(&Restrict{Room: h.name, Key: e.key, Except: e.except})
 		return
 	}
 	first := true
 	for _, slot := range e.claims.without(nil) {
-		m := h.members[slot]
-		if m == nil {
-			continue
-		}
+		user := h.users[slot] // who may have left since
 		if first {
-			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Only: m.user})
+			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Only: user})
 			first = false
 			continue
 		}
 		// The key differs in the tie alone: it stands where the line was shown.
 		own := *l
-		own.Only, own.Except, own.Tie = m.user, "", l.Tie+uint32(slot)+1
+		own.Only, own.Except, own.Tie = user, "", l.Tie+uint32(slot)+1
 		h.a.Apply(&AddLine{Room: h.name, Line: own})
 	}
 }
@@ -221,8 +217,14 @@ func (h *hall) hides(m *Member, key Key) bool {
 	defer h.mu.Unlock()
 	for i := len(h.recent) - 1; i >= 0; i-- {
 		if e := &h.recent[i]; e.key == key {
-			return e.line != nil && !e.claims.has(m.slot)
+			return e.line != nil && !h.claimed(e, m.user)
 		}
 	}
 	return false
+}
+
+// claimed tells whether a user has claimed a line, now or before they left and came
+// back.
+func (h *hall) claimed(e *heard, user string) bool {
+	return slices.ContainsFunc(e.claims.without(nil), func(slot int) bool { return h.users[slot] == user })
 }

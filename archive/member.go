@@ -62,7 +62,7 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	m.h = h
 	m.since = max(time.Now().UnixMicro(), h.last+1)
 	m.slot = h.takeSlot(time.Now())
-	h.members[m.slot] = m
+	h.members[m.slot], h.users[m.slot] = m, user
 	h.present++
 	a.Apply(&Enter{Room: room, User: user, JID: jid, At: m.since})
 	return m
