@@ -150,6 +150,39 @@ func TestKeptFromOne(t *testing.T) {
 	})
 }
 
+// Who got a line that others did not, and leaves before that is settled, keeps it;
+// the others still do not see it.
+func TestLeavingAfterTheLineCame(t *testing.T) {
+	bubble(t, func(a *archive.Archive, _ *archivetest.Model) {
+		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		a.Enter(lobby, "dave@x", "#room@gw", "Dave")
+		a.Enter(lobby, "eve@x", "#room@gw", "Eve")
+		hear(t, "operators", alice, carol)
+		alice.Leave()
+		carol.Leave()
+		time.Sleep(archive.SettleTime + 2*time.Second)
+		want(t, a, "alice@x", "bob: operators")
+		want(t, a, "carol@x", "bob: operators")
+		want(t, a, "dave@x", "")
+		want(t, a, "eve@x", "")
+	})
+}
+
+// Who leaves and comes back sees at once what they got before.
+func TestBackBeforeTheLineIsSettled(t *testing.T) {
+	bubble(t, func(a *archive.Archive, _ *archivetest.Model) {
+		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		hear(t, "one", alice)
+		time.Sleep(time.Second)
+		alice.Leave()
+		a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		want(t, a, "alice@x", "bob: one")
+		want(t, a, "carol@x", "")
+	})
+}
+
 func TestLeavingBeforeTheLineCame(t *testing.T) {
 	bubble(t, func(a *archive.Archive, _ *archivetest.Model) {
 		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")

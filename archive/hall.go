@@ -28,7 +28,7 @@ type hall struct {
 
 	mu      sync.Mutex
 	members []*Member // by slot; nil: free
-	users   []string  // by slot: who has it, or had it last
+	users   []string  // who has a slot, or had it last: lines may still wait for them
 	freed   []freedSlot
 	present int
 	last    int64 // key of the last line, in microseconds
@@ -177,7 +177,7 @@ func (h *hall) conclude(e *heard) {
 	}
 	first := true
 	for _, slot := range e.claims.without(nil) {
-		user := h.users[slot] // who may have left
+		user := h.users[slot] // who may have left since
 		if first {
 			h.a.Apply(&Restrict{Room: h.name, Key: e.key, Only: user})
 			first = false
@@ -217,8 +217,14 @@ func (h *hall) hides(m *Member, key Key) bool {
 	defer h.mu.Unlock()
 	for i := len(h.recent) - 1; i >= 0; i-- {
 		if e := &h.recent[i]; e.key == key {
-			return e.line != nil && !e.claims.has(m.slot)
+			return e.line != nil && !h.claimed(e, m.user)
 		}
 	}
 	return false
+}
+
+// claimed tells whether a user has claimed a line, now or before they left and came
+// back.
+func (h *hall) claimed(e *heard, user string) bool {
+	return slices.ContainsFunc(e.claims.without(nil), func(slot int) bool { return h.users[slot] == user })
 }
