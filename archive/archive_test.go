@@ -194,6 +194,46 @@ func TestLeavingBeforeTheLineCame(t *testing.T) {
 	})
 }
 
+// Whatever order lines reach users in: each finds them in the archive in that order.
+func TestEachOnesOrder(t *testing.T) {
+	bubble(t, func(a *archive.Archive, _ *archivetest.Model) {
+		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		carol.Record(&archive.Heard{Nick: "bob", Body: "his"})
+		alice.Record(&archive.Heard{Nick: "Alice", Body: "hers", Self: true}) // shown before his, on her connection
+		alice.Record(&archive.Heard{Nick: "bob", Body: "his"})
+		carol.Record(&archive.Heard{Nick: "Alice", Body: "hers"})
+		for range 2 {
+			want(t, a, "alice@x", "Alice: hers | bob: his")
+			want(t, a, "carol@x", "bob: his | Alice: hers")
+			time.Sleep(archive.SettleTime + 2*time.Second)
+		}
+	})
+}
+
+// Somebody's connection is further behind than lines are remembered: what they get in
+// the end is all there, in order, for everybody.
+func TestFarBehind(t *testing.T) {
+	bubble(t, func(a *archive.Archive, _ *archivetest.Model) {
+		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		const lines = 3000
+		var seen []string
+		for i := range lines {
+			alice.Record(&archive.Heard{Nick: "bob", Body: fmt.Sprint(i)})
+			seen = append(seen, fmt.Sprint("bob: ", i))
+		}
+		for i := range lines {
+			carol.Record(&archive.Heard{Nick: "bob", Body: fmt.Sprint(i)})
+		}
+		for range 2 {
+			want(t, a, "alice@x", strings.Join(seen, " | "))
+			want(t, a, "carol@x", strings.Join(seen, " | "))
+			time.Sleep(archive.SettleTime + 2*time.Second)
+		}
+	})
+}
+
 // What a user says stands in the archive as the user wrote it, for the others as
 // they heard it.
 // Who leaves keeps the lines they were shown, and only they do, though it is settled later who was.

@@ -121,15 +121,19 @@ func (in *Heard) hash() uint64 {
 }
 
 // claim finds the line that m's copy is of: the first such one it has not claimed.
-// One from before m came, and one of which it is settled that m did not get it,
-// are not: then m's copy is m's alone.
+// One from before m came, one of which it is settled that m did not get it, and one
+// that would stand before what m has been shown already, are not: then m's copy is
+// m's alone.
 func (h *hall) claim(m *Member, hash uint64) (Key, bool) {
 	for i := range h.recent {
 		e := &h.recent[i]
-		if e.hash != hash || e.line == nil || e.key.At < m.since || e.except == m.user || e.claims.has(m.slot) {
+		if e.hash != hash || e.line == nil || e.key.At < m.since || e.key.At <= m.last || e.except == m.user || e.claims.has(m.slot) {
 			continue
 		}
 		e.claims.add(m.slot)
+		if len(e.expect.without(e.claims)) == 0 {
+			e.line = nil // everybody has it
+		}
 		return e.key, true
 	}
 	return Key{}, false
@@ -143,6 +147,9 @@ func (h *hall) remember(m *Member, hash uint64, l *Line, now time.Time) {
 		if o != nil && o.user != l.Except {
 			e.expect.add(o.slot)
 		}
+	}
+	if len(h.recent) >= recallMost/8 {
+		h.forget()
 	}
 	if n := len(h.recent) - recallMost + 1; n > 0 {
 		for i := range n {
