@@ -378,3 +378,25 @@ func testTrimBySize(t *testing.T) {
 		t.Errorf("%d free pages were not given back", free)
 	}
 }
+
+// Who comes in while archives that nobody sees are removed is recorded, and finds
+// what was said.
+func TestComingInWhileTrimming(t *testing.T) { onBoth(t, testComingInWhileTrimming) }
+
+func testComingInWhileTrimming(t *testing.T) {
+	db := open(t)
+	writeArchive(t, db, lineAt(5, ""))
+	tr := trim{db: db, ctx: t.Context()}
+	if err := tr.empty(); err != nil || tr.result.Archives != 1 {
+		t.Fatal(tr.result, err)
+	}
+	enter := &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}
+	writeArchive(t, db, enter, lineAt(6, ""))                                              // gone, and the trim is not over
+	if err := tr.unseen(int64(count(t, db, "SELECT max(id) FROM archives"))); err != nil { // still there, and was found unseen before
+		t.Fatal(err)
+	}
+	lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gate, User: alice, JID: lobby, Limit: 10})
+	if err != nil || len(lines) != 1 {
+		t.Errorf("alice sees %v %v", lines, err)
+	}
+}
