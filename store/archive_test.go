@@ -400,3 +400,21 @@ func testComingInWhileTrimming(t *testing.T) {
 		t.Errorf("alice sees %v %v", lines, err)
 	}
 }
+
+// A user who is deleted leaves rooms, and the archive hears of it afterwards: that
+// does not bring them back.
+func TestDeletedUserStaysDeleted(t *testing.T) { onBoth(t, testDeletedUserStaysDeleted) }
+
+func testDeletedUserStaysDeleted(t *testing.T) {
+	db := open(t)
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1},
+		&archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: 1}, Pending: true}})
+	if err := db.DeleteUser(t.Context(), gate, alice); err != nil {
+		t.Fatal(err)
+	}
+	writeArchive(t, db, &archive.Leave{Room: lobbyRoom, User: alice, At: 9},
+		&archive.SettlePrivate{Gateway: gate, User: alice, Key: archive.Key{At: 1}})
+	if n := count(t, db, "SELECT count(*) FROM users") + count(t, db, "SELECT count(*) FROM listeners"); n != 0 {
+		t.Errorf("%d rows of a deleted user came back", n)
+	}
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -186,6 +187,24 @@ func (w *archiveWrite) listener(gateway, jid string) (int64, error) {
 	return id, err
 }
 
+// known is the number of a user, 0 where there is none: what ends something must
+// not bring a user back who has been deleted since it began.
+func (w *archiveWrite) known(gateway, jid string) (id int64, err error) {
+	key := listenerKey{gateway, jid}
+	if id = w.listeners[key]; id == 0 {
+		id = w.db.ids.listener(key)
+	}
+	if id != 0 {
+		return id, nil
+	}
+	err = w.tx.QueryRowContext(w.ctx, `SELECT listeners.id FROM listeners JOIN users ON users.id = "user"
+		WHERE users.gateway = ? AND users.jid = ?`, gateway, jid).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return id, err
+}
+
 // seen is who sees a line, as a number.
 func (w *archiveWrite) seen(r *archive.Room, only, except string) (int64, error) {
 	switch {
@@ -282,11 +301,11 @@ func (w *archiveWrite) enter(op *archive.Enter) error {
 }
 
 func (w *archiveWrite) leave(op *archive.Leave) error {
-	id, err := w.archive(op.Room)
-	if err != nil {
+	listener, err := w.known(op.Room.Gateway, op.User)
+	if err != nil || listener == 0 {
 		return err
 	}
-	listener, err := w.listener(op.Room.Gateway, op.User)
+	id, err := w.archive(op.Room)
 	if err != nil {
 		return err
 	}
@@ -332,8 +351,8 @@ func (w *archiveWrite) addPrivate(op *archive.AddPrivate) error {
 }
 
 func (w *archiveWrite) settlePrivate(op *archive.SettlePrivate) error {
-	listener, err := w.listener(op.Gateway, op.User)
-	if err != nil {
+	listener, err := w.known(op.Gateway, op.User)
+	if err != nil || listener == 0 {
 		return err
 	}
 	return w.exec("UPDATE privates SET pending = ? WHERE listener = ? AND at = ? AND tie = ?",
