@@ -418,3 +418,19 @@ func testDeletedUserStaysDeleted(t *testing.T) {
 		t.Errorf("%d rows of a deleted user came back", n)
 	}
 }
+
+// What a transaction has found is not remembered where it was deleted before that.
+func TestNumbersDeletedMeanwhile(t *testing.T) {
+	var ids archiveIDs
+	w := &archiveWrite{age: ids.age(), archives: map[archive.Room]int64{lobbyRoom: 7}}
+	ids.forget()
+	ids.learn(w)
+	if id := ids.archive(lobbyRoom); id != 0 {
+		t.Errorf("a deleted archive is remembered as %d", id)
+	}
+	w.age = ids.age()
+	ids.learn(w)
+	if id := ids.archive(lobbyRoom); id != 7 {
+		t.Errorf("an archive is remembered as %d", id)
+	}
+}

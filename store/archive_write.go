@@ -18,6 +18,7 @@ var _ archive.Backend = (*DB)(nil)
 // no look-up. Numbers of what is deleted are forgotten.
 type archiveIDs struct {
 	mu        sync.Mutex
+	forgotten int // how often
 	archives  map[archive.Room]int64
 	listeners map[listenerKey]int64
 }
@@ -39,10 +40,21 @@ func (c *archiveIDs) listener(k listenerKey) int64 {
 	return c.listeners[k]
 }
 
-// learn takes over what a transaction has found, once it is committed.
+// age is how often numbers have been forgotten.
+func (c *archiveIDs) age() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forgotten
+}
+
+// learn takes over what a transaction has found, once it is committed: unless
+// something was deleted since it began.
 func (c *archiveIDs) learn(w *archiveWrite) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.forgotten != w.age {
+		return
+	}
 	if c.archives == nil || len(c.archives)+len(w.archives) > maxRemembered {
 		c.archives = make(map[archive.Room]int64)
 	}
@@ -61,6 +73,7 @@ func (c *archiveIDs) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.archives, c.listeners = nil, nil
+	c.forgotten++
 }
 
 // lineRows are the numbers of lines one statement inserts; the rest of a batch
@@ -80,6 +93,7 @@ type archiveWrite struct {
 	db        *DB
 	ctx       context.Context
 	tx        *sql.Tx
+	age       int // of the numbers remembered when it began
 	archives  map[archive.Room]int64
 	listeners map[listenerKey]int64
 	lines     []any // values of lines not inserted yet
@@ -95,7 +109,7 @@ func (db *DB) WriteArchive(ctx context.Context, ops []archive.Op) error {
 		return db.explain("archive", err)
 	}
 	err = db.write(ctx, "archive", db.batch, func(tx *sql.Tx) error {
-		w.tx = tx
+		w.tx, w.age = tx, db.ids.age()
 		for i, stmt := range inserts {
 			w.inserts[i] = tx.StmtContext(ctx, stmt)
 		}
