@@ -156,8 +156,11 @@ func (r *room) readLost(st *seat) {
 		if r.rooms[r.jid.Local] != r || r.seat(st.jid.Resource) != st || !st.reading {
 			return
 		}
-		st.reading, st.caught = false, true
-		st.missed = lines
+		st.reading = false
+		if !r.up {
+			return // it is read anew when the stream is back: more will be missing then
+		}
+		st.caught, st.missed = true, lines
 		if more || err != nil {
 			st.rest = true
 		}

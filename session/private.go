@@ -34,6 +34,7 @@ type private struct {
 	late     []keptMessage // came back: the user had no client; at most maxKept
 	lateCut  int
 	lateTry  time.Time
+	loading  bool // what the last process left is still to be read
 }
 
 // recordPrivate stores a one-to-one line from the network until it has reached the
@@ -180,21 +181,35 @@ func (s *Session) deliverLate() {
 	s.deliverKept()
 }
 
+// pendingAgain is until it is looked once more for what the last process had not
+// delivered, where the database or a worker could not be had.
+const pendingAgain = 10 * time.Second
+
 // loadPending brings back what the last process had not delivered for certain.
 func (s *Session) loadPending() {
 	user := s.user.String()
-	s.work(func() func() {
+	again := s.loading // it has been said already
+	s.loading = true
+	if !s.work(func() func() {
 		ctx, cancel := s.m.queryContext()
 		defer cancel()
 		lines, err := s.m.archive.Pending(ctx, s.m.domain.Domain, user, maxKept)
 		return func() {
 			if err != nil {
-				s.log.Error("one-to-one lines that came before the restart cannot be read", "error", err)
+				if !again {
+					s.log.Error("one-to-one lines that came before the restart cannot be read; it is tried again", "error", err)
+				}
+				s.after(pendingAgain, s.loadPending)
 				return
 			}
+			s.loading = false
+			known := s.undelivered()
 			var back []keptMessage
 			for i := range lines {
 				p := &lines[i]
+				if known[p.Key] {
+					continue // it came after the restart
+				}
 				if from, err := component.ParseJID(p.Peer); err == nil {
 					back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key})
 				}
@@ -204,7 +219,22 @@ func (s *Session) loadPending() {
 			}
 			s.deliverKept()
 		}
-	})
+	}) {
+		s.after(pendingAgain, s.loadPending)
+	}
+}
+
+// undelivered are the keys of lines that this session knows of and that the archive
+// may still call pending.
+func (s *Session) undelivered() map[archive.Key]bool {
+	known := make(map[archive.Key]bool, len(s.way)+len(s.kept)+len(s.late))
+	for i := range s.way {
+		known[s.way[i].k.key] = true
+	}
+	for _, k := range slices.Concat(s.kept, s.late) {
+		known[k.key] = true
+	}
+	return known
 }
 
 // Begin makes the archive ready for this gateway: no session may exist yet. It

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -123,5 +124,39 @@ func TestPrivateLineForgedBounce(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.from("<presence from='ALICE/phone' to='GW'/>")
 		w.expect()
+	})
+}
+
+// A line that came after a restart, before it was looked what the last process had
+// left, is not taken for one of those.
+func TestPrivateLineBeforePendingOnesAreRead(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.stream.reads(time.Hour)
+		w.tell("bob", "new")
+		w.expect(`<body>new</body>`)
+		w.m.post(w.user(), (*Session).loadPending)
+		w.expect()
+	})
+}
+
+// A database that is away when a process begins does not cost the lines that the
+// last one left.
+func TestPendingLinesWhileTheDatabaseIsAway(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.cut()
+		w.tell("bob", "kept")
+		w.restart()
+		w.mend()
+		w.lines.Fail(errors.New("away"))
+		if err := w.m.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.expect()
+		w.lines.Fail(nil)
+		time.Sleep(time.Minute)
+		w.expect(`<body>kept</body>`)
 	})
 }

@@ -378,3 +378,59 @@ func testTrimBySize(t *testing.T) {
 		t.Errorf("%d free pages were not given back", free)
 	}
 }
+
+// Who comes in while archives that nobody sees are removed is recorded, and finds
+// what was said.
+func TestComingInWhileTrimming(t *testing.T) { onBoth(t, testComingInWhileTrimming) }
+
+func testComingInWhileTrimming(t *testing.T) {
+	db := open(t)
+	writeArchive(t, db, lineAt(5, ""))
+	tr := trim{db: db, ctx: t.Context()}
+	if err := tr.empty(); err != nil || tr.result.Archives != 1 {
+		t.Fatal(tr.result, err)
+	}
+	enter := &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}
+	writeArchive(t, db, enter, lineAt(6, ""))                                              // gone, and the trim is not over
+	if err := tr.unseen(int64(count(t, db, "SELECT max(id) FROM archives"))); err != nil { // still there, and was found unseen before
+		t.Fatal(err)
+	}
+	lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gate, User: alice, JID: lobby, Limit: 10})
+	if err != nil || len(lines) != 1 {
+		t.Errorf("alice sees %v %v", lines, err)
+	}
+}
+
+// A user who is deleted leaves rooms, and the archive hears of it afterwards: that
+// does not bring them back.
+func TestDeletedUserStaysDeleted(t *testing.T) { onBoth(t, testDeletedUserStaysDeleted) }
+
+func testDeletedUserStaysDeleted(t *testing.T) {
+	db := open(t)
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1},
+		&archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: 1}, Pending: true}})
+	if err := db.DeleteUser(t.Context(), gate, alice); err != nil {
+		t.Fatal(err)
+	}
+	writeArchive(t, db, &archive.Leave{Room: lobbyRoom, User: alice, At: 9},
+		&archive.SettlePrivate{Gateway: gate, User: alice, Key: archive.Key{At: 1}})
+	if n := count(t, db, "SELECT count(*) FROM users") + count(t, db, "SELECT count(*) FROM listeners"); n != 0 {
+		t.Errorf("%d rows of a deleted user came back", n)
+	}
+}
+
+// What a transaction has found is not remembered where it was deleted before that.
+func TestNumbersDeletedMeanwhile(t *testing.T) {
+	var ids archiveIDs
+	w := &archiveWrite{age: ids.age(), archives: map[archive.Room]int64{lobbyRoom: 7}}
+	ids.forget()
+	ids.learn(w)
+	if id := ids.archive(lobbyRoom); id != 0 {
+		t.Errorf("a deleted archive is remembered as %d", id)
+	}
+	w.age = ids.age()
+	ids.learn(w)
+	if id := ids.archive(lobbyRoom); id != 7 {
+		t.Errorf("an archive is remembered as %d", id)
+	}
+}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ var _ archive.Backend = (*DB)(nil)
 // no look-up. Numbers of what is deleted are forgotten.
 type archiveIDs struct {
 	mu        sync.Mutex
+	forgotten int // how often
 	archives  map[archive.Room]int64
 	listeners map[listenerKey]int64
 }
@@ -38,10 +40,21 @@ func (c *archiveIDs) listener(k listenerKey) int64 {
 	return c.listeners[k]
 }
 
-// learn takes over what a transaction has found, once it is committed.
+// age is how often numbers have been forgotten.
+func (c *archiveIDs) age() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forgotten
+}
+
+// learn takes over what a transaction has found, once it is committed: unless
+// something was deleted since it began.
 func (c *archiveIDs) learn(w *archiveWrite) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.forgotten != w.age {
+		return
+	}
 	if c.archives == nil || len(c.archives)+len(w.archives) > maxRemembered {
 		c.archives = make(map[archive.Room]int64)
 	}
@@ -60,6 +73,7 @@ func (c *archiveIDs) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.archives, c.listeners = nil, nil
+	c.forgotten++
 }
 
 // lineRows are the numbers of lines one statement inserts; the rest of a batch
@@ -79,6 +93,7 @@ type archiveWrite struct {
 	db        *DB
 	ctx       context.Context
 	tx        *sql.Tx
+	age       int // of the numbers remembered when it began
 	archives  map[archive.Room]int64
 	listeners map[listenerKey]int64
 	lines     []any // values of lines not inserted yet
@@ -94,7 +109,7 @@ func (db *DB) WriteArchive(ctx context.Context, ops []archive.Op) error {
 		return db.explain("archive", err)
 	}
 	err = db.write(ctx, "archive", db.batch, func(tx *sql.Tx) error {
-		w.tx = tx
+		w.tx, w.age = tx, db.ids.age()
 		for i, stmt := range inserts {
 			w.inserts[i] = tx.StmtContext(ctx, stmt)
 		}
@@ -183,6 +198,24 @@ func (w *archiveWrite) listener(gateway, jid string) (int64, error) {
 	var id int64
 	err = w.tx.QueryRowContext(w.ctx, `SELECT id FROM listeners WHERE "user" = ?`, user).Scan(&id)
 	w.listeners[key] = id
+	return id, err
+}
+
+// known is the number of a user, 0 where there is none: what ends something must
+// not bring a user back who has been deleted since it began.
+func (w *archiveWrite) known(gateway, jid string) (id int64, err error) {
+	key := listenerKey{gateway, jid}
+	if id = w.listeners[key]; id == 0 {
+		id = w.db.ids.listener(key)
+	}
+	if id != 0 {
+		return id, nil
+	}
+	err = w.tx.QueryRowContext(w.ctx, `SELECT listeners.id FROM listeners JOIN users ON users.id = "user"
+		WHERE users.gateway = ? AND users.jid = ?`, gateway, jid).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
 	return id, err
 }
 
@@ -282,11 +315,11 @@ func (w *archiveWrite) enter(op *archive.Enter) error {
 }
 
 func (w *archiveWrite) leave(op *archive.Leave) error {
-	id, err := w.archive(op.Room)
-	if err != nil {
+	listener, err := w.known(op.Room.Gateway, op.User)
+	if err != nil || listener == 0 {
 		return err
 	}
-	listener, err := w.listener(op.Room.Gateway, op.User)
+	id, err := w.archive(op.Room)
 	if err != nil {
 		return err
 	}
@@ -332,8 +365,8 @@ func (w *archiveWrite) addPrivate(op *archive.AddPrivate) error {
 }
 
 func (w *archiveWrite) settlePrivate(op *archive.SettlePrivate) error {
-	listener, err := w.listener(op.Gateway, op.User)
-	if err != nil {
+	listener, err := w.known(op.Gateway, op.User)
+	if err != nil || listener == 0 {
 		return err
 	}
 	return w.exec("UPDATE privates SET pending = ? WHERE listener = ? AND at = ? AND tie = ?",

@@ -307,16 +307,22 @@ func (t *trim) empty() error {
 		return err
 	}
 	for _, id := range unseen {
-		if err := t.lines("archive = ?", id); err != nil {
-			return err
-		}
-		n, err := t.step("DELETE FROM archives WHERE id = ? AND NOT EXISTS (SELECT 1 FROM views WHERE archive = archives.id)", id)
-		t.result.Archives += n
-		if err != nil {
+		if err := t.unseen(id); err != nil {
 			return err
 		}
 	}
 	return t.visits()
+}
+
+// unseen removes an archive, unless somebody has come in meanwhile.
+func (t *trim) unseen(id int64) error {
+	if err := t.lines("archive = ? AND NOT EXISTS (SELECT 1 FROM views WHERE views.archive = lines.archive)", id); err != nil {
+		return err
+	}
+	n, err := t.step("DELETE FROM archives WHERE id = ? AND NOT EXISTS (SELECT 1 FROM views WHERE archive = archives.id)", id)
+	t.result.Archives += n
+	t.db.ids.forget() // at once: the trim may go on for long
+	return err
 }
 
 // visits removes those that are over and of which no line is left.
