@@ -307,7 +307,7 @@ func (n *network) options(ctx context.Context, start bridges.Start) (ircconn.Opt
 		o.Dial = dialFrom(l.source)
 	}
 	if (n.set.password != "" || n.set.certificate != nil) && !slices.Contains(l.DisableCaps, "sasl") {
-		o.SASL = &ircconn.SASL{Account: n.services(), Password: n.set.password}
+		o.SASL = &ircconn.SASL{Account: n.services(), Password: n.set.password, Identity: n.set.account}
 	}
 	if text := badName(n.wanted, bridges.AddressPerson); text != "" {
 		return o, &bridges.Error{Kind: bridges.Invalid, Text: text, Permanent: true}

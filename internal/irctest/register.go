@@ -233,7 +233,8 @@ func (s *Server) stepSASL(c *Client, response []byte) {
 			return
 		}
 	case "EXTERNAL":
-		if account := s.cfg.Certs[c.fingerprint()]; account != "" {
+		account := s.cfg.Certs[c.fingerprint()]
+		if asked := string(response); account != "" && (asked == "" || asked == account) {
 			s.saslDone(c, account)
 			return
 		}

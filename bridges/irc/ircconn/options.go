@@ -73,6 +73,9 @@ const (
 type SASL struct {
 	Account  string
 	Password string
+	// Identity is the account EXTERNAL asks for (RFC 4422 appendix A); empty: the
+	// one the certificate belongs to.
+	Identity string
 	// Mechanisms limits and orders what is tried; nil means EXTERNAL when a
 	// certificate is set, SCRAM-SHA-256, PLAIN.
 	Mechanisms []string

@@ -81,7 +81,7 @@ func (c *Conn) tryMechanism() {
 	o := c.opt.sasl
 	switch mechanism {
 	case External:
-		x.step = func([]byte) ([]byte, error) { return nil, nil }
+		x.step = func([]byte) ([]byte, error) { return []byte(o.Identity), nil }
 	case Plain:
 		x.step = func([]byte) ([]byte, error) {
 			return []byte("\x00" + o.Account + "\x00" + o.Password), nil

@@ -28,6 +28,8 @@ func TestSASL(t *testing.T) {
 		{name: "plain only", sasl: SASL{Account: "alice", Password: "secret", Mechanisms: []string{"plain"}}, account: "alice", tried: "PLAIN"},
 		{name: "long", sasl: SASL{Account: "long", Password: longPassword, Mechanisms: []string{Plain}}, account: "long", tried: "PLAIN"},
 		{name: "external", cert: cert, sasl: SASL{}, account: "certified", tried: "EXTERNAL"},
+		{name: "external with the account", cert: cert, sasl: SASL{Identity: "certified"}, account: "certified", tried: "EXTERNAL"},
+		{name: "external with another's account", cert: cert, sasl: SASL{Identity: "alice"}, fail: "904", tried: "EXTERNAL"},
 		{name: "external preferred", cert: cert, sasl: SASL{Account: "alice", Password: "secret"}, account: "certified", tried: "EXTERNAL"},
 		{name: "unknown certificate, then password", cert: stranger, sasl: SASL{Account: "alice", Password: "secret"}, account: "alice", tried: "EXTERNAL SCRAM-SHA-256"},
 		{name: "unknown certificate", cert: stranger, sasl: SASL{}, fail: "904", tried: "EXTERNAL"},
