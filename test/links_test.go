@@ -125,7 +125,7 @@ func nobodysPort(t *testing.T, host string) string {
 }
 
 // Several addresses of one ngIRCd, for a gateway may not list a host twice.
-var loopbacks = []string{"127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.8", "127.0.0.9", "::1"}
+var loopbacks = []string{"127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.8", "127.0.0.9", "127.0.0.10", "127.0.0.11", "127.0.0.99", "::1"}
 
 // systemRoots is what a network's ca_file would be without one: authorities that
 // have not signed our servers.
@@ -152,6 +152,9 @@ func TestLinks(t *testing.T) {
 				{Name: "third", Host: "127.0.0.7", Server: ircd, Ports: []string{"+" + none, "+" + plain, tls}},
 				{Name: "notls", Host: "127.0.0.8", Server: ircd, TLS: true, Ports: []string{"+" + plain}},
 				{Name: "own", Host: "127.0.0.9", Server: ircd, TLS: true, Ports: []string{"+" + none}, Lines: `user_ports = ["` + plain + `", "` + tls + `"]`},
+				{Name: "clear", Host: "127.0.0.10", Server: ircd, Ports: []string{tls, plain}, Lines: "ca_file = \"" + systemRoots + "\""},
+				{Name: "last", Host: "127.0.0.11", Server: ircd, Ports: []string{"+" + none, plain}},
+				{Name: "othername", Host: "127.0.0.99", Server: ircd, TLS: true}, // the certificate is not for that
 				{Name: "six", Host: "::1", Server: ircd, TLS: true},
 			}
 		})
@@ -161,6 +164,9 @@ func TestLinks(t *testing.T) {
 		"pinnedkey": reached,
 		"third":     reached,
 		"six":       reached,
+		"last":      reached,
+		"clear":     refusedWith(`certificate of 127\.0\.0\.10 is not signed by an authority`), // and never then without TLS
+		"othername": refusedWith(`certificate of 127\.0\.0\.99 is made out to another name`),
 		"stranger":  refusedWith(`certificate of 127\.0\.0\.3 is not signed by an authority.* fingerprint is [0-9a-f]{64}`),
 		"otherpin":  refusedWith(`certificate of 127\.0\.0\.6 is not the one that is pinned.* fingerprint is [0-9a-f]{64}`),
 		"notls":     refusedWith(`127\.0\.0\.8 did not finish the TLS handshake in time.* port ` + plain + ` is one without TLS`),
