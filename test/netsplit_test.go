@@ -75,3 +75,69 @@ func (p *person) linked(t *testing.T) {
 		}
 	}
 }
+
+// Two servers lose each other and meet again: the members on the other side leave
+// and come back with the standing they have then, and who went meanwhile does not.
+func TestLinkNetsplitHeals(t *testing.T) {
+	t.Parallel()
+	s := linkSite(t,
+		func(e *Env) (*IRCServer, error) {
+			return e.StartNgIRCdWith(t.Context(), IRCOptions{Peer: "far.test"})
+		},
+		func(_ *Env, ircd *IRCServer) []Network {
+			return []Network{{Name: "net", Server: ircd, TLS: true}}
+		})
+	s.network = "net"
+	server, err := s.env.StartNgIRCdWith(t.Context(), IRCOptions{Name: "far.test", Link: s.ircd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := *s.site
+	far.ircd = server
+	bob, garden := s.host(t, "bob", "garden")
+	bob.linked(t)
+	carol, dave := far.irc(t, "carol"), far.irc(t, "dave")
+	for _, p := range []*person{carol, dave} {
+		p.join(garden)
+		bob.meets(p.Nick, garden)
+	}
+	bob.mode(garden, "+v "+carol.Nick)
+	alice := s.user(t, "alice")
+	room := alice.enter(garden)
+	carol.meets(alice.name, garden)
+	carolIs, daveIs := From(room+"/"+carol.Nick), From(room+"/"+dave.Nick)
+	alice.expect(Presence(carolIs, Type(""), Role("participant"), Affiliation("member")))
+	alice.expect(Presence(daveIs, Type(""), Affiliation("none")))
+
+	bob.Send("OPER oper oper")
+	bob.expect(` 381 `)
+	bob.Send("SQUIT far.test :the cable")
+	for _, is := range []Match{carolIs, daveIs} {
+		alice.expect(Presence(is, Type("unavailable"), Not(Status("110"))))
+	}
+	carol.expect(`^:%s!\S+ QUIT`, alice.name)
+	carol.says(garden, "is anybody there?")
+	dave.Sendf("PART %s", garden)
+	carol.expect(`^:%s!\S+ PART`, dave.Nick)
+	id := alice.say(room, "nobody but us")
+	bob.expect(`PRIVMSG %s :nobody but us`, garden)
+	alice.expect(Message(ID(id), Type("groupchat")))
+
+	carol.reconnects()
+	bob.linked(t)
+	alice.expect(Presence(carolIs, Type(""), Role("participant"), Affiliation("member")))
+	carol.meets(alice.name, garden)
+	alice.say(room, "welcome back")
+	carol.expect(`^:%s!\S+ PRIVMSG %s :welcome back`, alice.name, garden)
+	alice.fence(room)
+	alice.none(Presence(daveIs, Type("")))
+	alice.none(Message(BodyLike("is anybody there")))
+}
+
+// reconnects has the person's server link to its peer again.
+func (p *person) reconnects() {
+	p.t.Helper()
+	p.Send("OPER oper oper")
+	p.expect(` 381 `)
+	p.Send("CONNECT ngircd.test")
+}
