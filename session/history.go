@@ -44,12 +44,29 @@ func (r *room) remembered(l line) line {
 	if len(r.lines) >= limit {
 		drop := len(r.lines) - limit + 1
 		r.noteDropped(drop)
-		n := copy(r.lines, r.lines[drop:])
-		clear(r.lines[n:])
-		r.lines = r.lines[:n]
+		clear(r.lines[:drop])
+		r.lines = r.lines[drop:]
 	}
+	r.makeRoom()
 	r.lines = append(r.lines, l)
 	return l
+}
+
+// makeRoom lets one line more be appended. Lines wander through an array of twice
+// their number and are moved to its start when they are at its end, so that each is
+// moved about once, whatever their number.
+func (r *room) makeRoom() {
+	n := len(r.lines)
+	if n < cap(r.lines) {
+		return
+	}
+	if size := cap(r.array); size < 2*n || size > 8*(n+1) { // too small, or for a crowd that has gone
+		r.array = make([]line, 0, 2*n+1)
+	}
+	from := r.lines
+	r.lines = r.array[:n]
+	copy(r.lines, from)
+	clear(r.array[n:cap(r.array)])
 }
 
 // notGiven is when a line came that is being given to the stream, which may take

@@ -121,7 +121,7 @@ func (r *room) changeOwn(id string, f func(archive.Key)) {
 		return
 	}
 	user, jid := r.user.String(), r.jid.String()
-	r.work(func() func() {
+	ok := r.work(func() func() {
 		ctx, cancel := r.m.queryContext()
 		defer cancel()
 		old, ok, err := r.m.archive.Recent(ctx, r.m.domain.Domain, user, jid, id)
@@ -140,7 +140,17 @@ func (r *room) changeOwn(id string, f func(archive.Key)) {
 			}
 		}
 	})
+	if !ok {
+		r.after(changeAgain, func() {
+			if r.rooms[r.jid.Local] == r && r.rec != nil {
+				r.changeOwn(id, f)
+			}
+		})
+	}
 }
+
+// changeAgain is until an earlier line is looked for that found no free worker.
+const changeAgain = time.Second
 
 // playback is lines that the network plays back, waiting to be compared with
 // what the archive has.

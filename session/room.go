@@ -42,6 +42,7 @@ type room struct {
 	subject  *bridges.Subject
 
 	lines      []line
+	array      []line                    // what lines is a part of, from its start
 	seq        uint64                    // of the last line
 	gap        bool                      // lines are kept for clients that lost them, until one of them is back
 	cut        int                       // lines given up while nobody could be shown them

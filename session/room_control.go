@@ -215,7 +215,7 @@ func (m *Manager) forgetHistory(ctx context.Context, user, jid component.JID, ad
 		jid = s.resolve(jid, addr)
 		if r := s.rooms[jid.Local]; r != nil {
 			r.stopRecording()
-			r.lines = nil
+			r.lines, r.array = nil, nil
 		}
 	})
 	if err != nil {
