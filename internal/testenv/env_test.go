@@ -140,6 +140,7 @@ func TestPortTaken(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
+		c.Name, c.Listen = "ngircd.test", Host
 		conf, err := e.render(ngircdConfig, dir, "ngircd.conf", c)
 		return func() *exec.Cmd { return exec.Command(bin, "--nodaemon", "--config", conf) }, err
 	})
