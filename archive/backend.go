@@ -41,6 +41,9 @@ type Op interface{ op() }
 type AddLine struct {
 	Room Room
 	Line Line
+	// Named: the network refers to lines by their NetID, so that it must be found
+	// by it.
+	Named bool
 }
 
 // Enter notes that a user hears an archive's lines from At on, and under which
@@ -92,6 +95,17 @@ type SettlePrivate struct {
 	Again         bool
 }
 
+// SealedState begins the names of what the store encrypts (bridges.SealedState).
+const SealedState = "sealed/"
+
+// SaveState changes what a driver keeps of an account; a nil value removes a name.
+// Where there is no such account it does nothing.
+type SaveState struct {
+	Gateway, User, Network string
+	Changes                map[string][]byte
+}
+
+func (*SaveState) op()     {}
 func (*AddLine) op()       {}
 func (*Enter) op()         {}
 func (*Leave) op()         {}
@@ -108,7 +122,8 @@ type Private struct {
 	Via     string // local part of the room whose occupant was written to; empty: the person
 	ID      string // message id
 	Body    string
-	Out     bool // the user said it
+	NetID   string // what the network calls the line, where it refers to lines by that
+	Out     bool   // the user said it
 	Pending bool
 }
 
@@ -146,6 +161,15 @@ type Backend interface {
 	// ArchiveRecent finds the latest of a user's own lines (Self) with a message
 	// id, among the last thousands; false where there is none.
 	ArchiveRecent(ctx context.Context, gateway, user, jid, id string) (Line, bool, error)
+	// ArchiveByNetID is ArchiveByKey for lines that were stored as Named, by their
+	// NetID, in no particular order.
+	ArchiveByNetID(ctx context.Context, gateway, user, jid string, netIDs []string) ([]Line, error)
+	// PrivateByID finds one-to-one lines with a peer by message id or NetID, the
+	// latest first, among the last thousands with that peer.
+	PrivateByID(ctx context.Context, gateway, user, peer string, ids []string) ([]Private, error)
+	// AccountState returns what a driver keeps of an account under names that begin
+	// with prefix.
+	AccountState(ctx context.Context, gateway, user, network, prefix string) (map[string][]byte, error)
 
 	// PendingPrivate returns a user's pending one-to-one lines, oldest first, at
 	// most limit.

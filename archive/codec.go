@@ -15,6 +15,9 @@ const (
 	opAmend
 	opAddPrivate
 	opSettlePrivate
+	opSaveState
+	opAddNamedLine    // AddLine with Named
+	opAddNamedPrivate // AddPrivate with NetID
 )
 
 var errDamaged = errors.New("archive: a record of the journal is damaged")
@@ -58,7 +61,11 @@ func appendOp(b []byte, op Op) []byte {
 	switch op := op.(type) {
 	case *AddLine:
 		l := &op.Line
-		e.b = append(e.b, opAddLine)
+		kind := opAddLine
+		if op.Named {
+			kind = opAddNamedLine
+		}
+		e.b = append(e.b, kind)
 		e.room(&op.Room)
 		e.key(l.Key)
 		e.flags(l.Self)
@@ -89,16 +96,32 @@ func appendOp(b []byte, op Op) []byte {
 		e.number(op.Retracted)
 	case *AddPrivate:
 		p := &op.Private
-		e.b = append(e.b, opAddPrivate)
+		kind := opAddPrivate
+		if p.NetID != "" {
+			kind = opAddNamedPrivate
+		}
+		e.b = append(e.b, kind)
 		e.texts(op.Gateway, op.User)
 		e.key(p.Key)
 		e.flags(p.Out, p.Pending)
 		e.texts(p.Peer, p.Nick, p.Via, p.ID, p.Body)
+		if p.NetID != "" {
+			e.text(p.NetID)
+		}
 	case *SettlePrivate:
 		e.b = append(e.b, opSettlePrivate)
 		e.texts(op.Gateway, op.User)
 		e.key(op.Key)
 		e.flags(op.Again)
+	case *SaveState:
+		e.b = append(e.b, opSaveState)
+		e.texts(op.Gateway, op.User, op.Network)
+		e.number(int64(len(op.Changes)))
+		for name, value := range op.Changes {
+			e.text(name)
+			e.flags(value == nil)
+			e.text(string(value))
+		}
 	}
 	return e.b
 }
@@ -185,8 +208,8 @@ func decodeOp(b []byte) (Op, error) {
 
 func (d *decoder) op(kind byte) Op {
 	switch kind {
-	case opAddLine:
-		op := &AddLine{}
+	case opAddLine, opAddNamedLine:
+		op := &AddLine{Named: kind == opAddNamedLine}
 		l := &op.Line
 		d.room(&op.Room)
 		l.Key = d.key()
@@ -216,19 +239,35 @@ func (d *decoder) op(kind byte) Op {
 		d.room(&op.Room)
 		op.Key, op.Body, op.Extra, op.Edited, op.Retracted = d.key(), d.text(), d.bytes(), d.number(), d.number()
 		return op
-	case opAddPrivate:
+	case opAddPrivate, opAddNamedPrivate:
 		op := &AddPrivate{}
 		p := &op.Private
 		d.texts(&op.Gateway, &op.User)
 		p.Key = d.key()
 		d.flags(&p.Out, &p.Pending)
 		d.texts(&p.Peer, &p.Nick, &p.Via, &p.ID, &p.Body)
+		if kind == opAddNamedPrivate {
+			p.NetID = d.text()
+		}
 		return op
 	case opSettlePrivate:
 		op := &SettlePrivate{}
 		d.texts(&op.Gateway, &op.User)
 		op.Key = d.key()
 		d.flags(&op.Again)
+		return op
+	case opSaveState:
+		op := &SaveState{Changes: map[string][]byte{}}
+		d.texts(&op.Gateway, &op.User, &op.Network)
+		for n := d.number(); n > 0 && !d.bad; n-- {
+			name, gone := d.text(), false
+			d.flags(&gone)
+			value := []byte(d.text())
+			if gone {
+				value = nil
+			}
+			op.Changes[name] = value
+		}
 		return op
 	}
 	return nil

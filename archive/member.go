@@ -36,6 +36,7 @@ type Heard struct {
 	// InPlace: an old line, played back, that belongs where its time says. It is
 	// this user's alone.
 	InPlace bool
+	Named   bool // the network refers to its lines by NetID
 }
 
 // Enter notes that a user is in a room from now on, under a nick. jid is the bare
@@ -132,7 +133,7 @@ func (m *Member) Record(in *Heard) (Key, bool) {
 	}
 	op := &AddLine{Room: h.name, Line: Line{
 		Self: in.Self, Nick: in.Nick, Body: in.Body, ID: in.ID, NetID: in.NetID, Occupant: in.Occupant, Extra: in.Extra,
-	}}
+	}, Named: in.Named && in.NetID != ""}
 	l := &op.Line
 	l.Key = Key{At: m.placeOf(in, now), Tie: tie()}
 	if h.name.Owner == "" {
@@ -240,6 +241,33 @@ func (a *Archive) ByKey(ctx context.Context, gateway, user, jid string, keys []K
 	}
 	lines, err := a.backend.ArchiveByKey(ctx, gateway, user, jid, keys)
 	return a.seen(gateway, user, jid, lines), err
+}
+
+// ByNetID is ByKey for lines the network refers to by what it calls them.
+func (a *Archive) ByNetID(ctx context.Context, gateway, user, jid string, netIDs []string) ([]Line, error) {
+	if err := a.Flush(ctx); err != nil {
+		return nil, err
+	}
+	lines, err := a.backend.ArchiveByNetID(ctx, gateway, user, jid, netIDs)
+	return a.seen(gateway, user, jid, lines), err
+}
+
+// PrivateByID finds one-to-one lines with a peer by message id or by what the
+// network calls them, the latest first.
+func (a *Archive) PrivateByID(ctx context.Context, gateway, user, peer string, ids []string) ([]Private, error) {
+	if err := a.Flush(ctx); err != nil {
+		return nil, err
+	}
+	return a.backend.PrivateByID(ctx, gateway, user, peer, ids)
+}
+
+// State returns what a driver keeps of an account under names that begin with
+// prefix (SaveState).
+func (a *Archive) State(ctx context.Context, gateway, user, network, prefix string) (map[string][]byte, error) {
+	if err := a.Flush(ctx); err != nil {
+		return nil, err
+	}
+	return a.backend.AccountState(ctx, gateway, user, network, prefix)
 }
 
 // Recent finds the latest of the user's own lines in a room by its message id.

@@ -33,6 +33,54 @@ type Presencer interface {
 	SetAway(away bool, text string) error
 }
 
+// Reactor puts the user's reactions to a line: keys are all the user wants there.
+// Outcome Reacted or Failed.
+type Reactor interface {
+	React(ref Ref, at Place, line MessageID, keys []string) error
+}
+
+// Retractor takes a line back: the user's own, or another's where the user may.
+// Outcome Retracted or Failed.
+type Retractor interface {
+	Retract(ref Ref, at Place, line MessageID, reason string) error
+}
+
+// Typist tells others that the user writes, or has stopped. There is no outcome.
+type Typist interface {
+	SetTyping(at Place, on bool) error
+}
+
+// Reader tells the network that the user has read up to a line. There is no
+// outcome.
+type Reader interface {
+	SetRead(at Place, line MessageID) error
+}
+
+// Quitter leaves a room of a network that is Resident for good; outcome Left or
+// Failed.
+type Quitter interface {
+	Quit(ref Ref, room RoomID, reason string) error
+}
+
+// Befriender answers who Asks to speak to the user, asks somebody, or ends it; the
+// outcome is a Contact with that person's name, or Failed.
+type Befriender interface {
+	Befriend(ref Ref, user UserID) error
+	Unfriend(ref Ref, user UserID) error
+}
+
+// Decliner turns an invitation down; outcome Done or Failed.
+type Decliner interface {
+	Decline(ref Ref, room, reason string) error
+}
+
+// Historian returns what was said at a place before a line (an empty one: up to
+// now) or a time, at most limit, oldest first, as the messages of then; more tells
+// that there is older.
+type Historian interface {
+	History(ctx context.Context, at Place, before MessageID, limit int) (lines []*Message, more bool, err error)
+}
+
 // Console runs a raw line of the network's own; answers come as ServerNotice.
 type Console interface {
 	Raw(ref Ref, line string) error

@@ -76,7 +76,9 @@ type Driver interface {
 	// error is an *Error of kind NotFound or Forbidden (a network the operator
 	// does not allow), with words for the user.
 	Parse(local string) (Address, error)
-	// Format is the inverse of Parse, unescaped.
+	// Format is the inverse of Parse, unescaped. Spellings that the network takes
+	// for the same name as far as is known without asking it give the same result:
+	// addresses of rooms and people are made from what the network writes.
 	Format(Address) string
 	// ParsePrompt turns what people type ("#linux on libera") into an address.
 	ParsePrompt(text string) (Address, error)
@@ -86,13 +88,15 @@ type Driver interface {
 	// Fields is what a user may register or configure for a network; with an
 	// empty id it begins with a field named "network".
 	Fields(NetworkID) []Field
-	// Check tries an account against its network and returns nil when the
-	// network accepted it. It blocks until ctx is done. An *Error of kind
-	// Offline or Timeout means the network could not be asked; other kinds are
-	// refusals, with the network's words.
-	Check(ctx context.Context, a Account) error
+	// NewLogin begins to log an account in, for the first time or again: Settings
+	// are what is stored of it, nil at first. No I/O.
+	NewLogin(a Account) Login
+	// Logout tells the network that an account is removed, where it wants to know:
+	// what a login has made there ends. It blocks until ctx is done.
+	Logout(ctx context.Context, a Account) error
 
-	// Open makes the user's link to a network. No I/O.
+	// Open makes the user's link to a network. No I/O. The error is an *Error of
+	// kind NeedsAccount where nobody gets in without having logged in.
 	Open(a Account, sink Sink) (Network, error)
 }
 
@@ -127,8 +131,20 @@ type Account struct {
 	Network  NetworkID
 	Nick     string            // the nick to use when Settings has none
 	Settings map[string]string // by Field.Name, secrets included; nil: not registered
+	State    State             // what the driver itself has stored; nil: nothing can be
 	Log      *slog.Logger
 }
+
+// State is what a driver has stored of an account with Sink.Commit. It goes when
+// the account is removed.
+type State interface {
+	// Load returns everything under names that begin with prefix. It blocks on the
+	// database, and waits for what was committed before.
+	Load(ctx context.Context, prefix string) (map[string][]byte, error)
+}
+
+// SealedState begins the names of what Commit stores encrypted.
+const SealedState = "sealed/"
 
 // Start says under which circumstances a connection is made.
 type Start struct {
@@ -199,12 +215,44 @@ const (
 // set; the session turns the others into text.
 type Outgoing struct {
 	Kind MessageKind
-	Body string // may have several lines
+	Body string // plain text, may have several lines
+
+	// Token is unguessable, and the same when the same line is sent again: a network
+	// that can, takes it once.
+	Token string
+	// HTML is Body with its looks, of the elements in Markup; empty: there are none.
+	HTML     string
+	Replaces MessageID // an edit of the user's own earlier line
+	ReplyTo  MessageID
+	Thread   MessageID // the line a thread begins with
+	Mentions []UserID  // people of the room whom Body names
+	Link     string    // what the message is about is at this address
+}
+
+// Markup names the elements that Outgoing.HTML and Message.HTML consist of. Of
+// attributes there are href of a (http, https, mailto), and class of code; every
+// element is closed, br has none. A driver that gets more from its network leaves
+// it out.
+var Markup = []string{
+	"a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol",
+	"p", "pre", "s", "strong", "u", "ul",
 }
 
 // Caps is what a place can do, as data: it shows in disco and decides what the
 // session turns into text.
 type Caps struct {
+	HTML    bool // Outgoing.HTML
+	Edit    bool // Outgoing.Replaces
+	Reply   bool // Outgoing.ReplyTo
+	Thread  bool // Outgoing.Thread
+	Mention bool // Outgoing.Mentions
+	React   bool // the Network is a Reactor here
+	Retract bool // the Network is a Retractor here
+	Typing  bool // the Network is a Typist here
+	Read    bool // the Network is a Reader here, and tells what others have read
+	// Resident: the network keeps the user in its rooms by itself. Leave then only
+	// ends the reports about a room; whoever wants to be out for good needs Quit.
+	Resident bool
 	Accounts bool // members carry an Account where they have one: occupant-ids are stable
 	Subject  bool // subjects can be set
 	Moderate bool // roles and affiliations can be set by those allowed
@@ -222,6 +270,13 @@ type Sink interface {
 	// Emit hands over one event, in network order. It blocks while the session
 	// is busy, and returns an error only when ctx is done or the session ended.
 	Emit(ctx context.Context, ev Event) error
+	// Commit changes what is stored of the account (Account.State), all of it or
+	// none, once what was emitted before it is safe; a nil value removes a name. It
+	// keeps its place among the events and blocks as Emit does; it does not wait for
+	// the database. What a killed process has not stored of it comes again: the
+	// driver then repeats the events since, with the same MessageIDs and with
+	// Message.Replay set.
+	Commit(ctx context.Context, changes map[string][]byte) error
 	// Go runs f in a goroutine that Run's caller recovers, counts and awaits:
 	// the only way a driver starts one. ctx ends with Run's. A driver may hold its
 	// own lock while it calls: Go must not call back into the Network.
@@ -255,7 +310,8 @@ const (
 // Member is somebody in a room, or the user.
 type Member struct {
 	ID          UserID
-	Nick        string // as the network writes it
+	Nick        string // as the network writes it; in a room nobody else has it
+	Address     string // what Address.Name of the person is; empty: Nick
 	Mask        string // user@host where known
 	Account     string // services account where known
 	Identity    string // stable name for an occupant-id: the account, else made once per presence and kept through a change of nick

@@ -14,10 +14,11 @@ type Entered struct {
 	Ref     Ref
 	Asked   string // the name the join asked for; empty when the network put the user in by itself
 	Room    RoomID
-	Name    string // as the network writes it
+	Name    string // as the network writes it, and as Address.Name has it
 	Self    Member
-	Members []Member // without Self
-	Subject *Subject // nil: none set
+	Members []Member  // without Self
+	Subject *Subject  // nil: none set
+	Info    *RoomInfo // nil: nothing known
 }
 
 // Message is something said. With Ref it is the user's own line, taken by the
@@ -33,6 +34,89 @@ type Message struct {
 	At     time.Time // zero: now
 	Replay bool      // an old line, played back by the network
 	To     string    // the prefix of the part of a room it was said to ("@": operators); usually empty
+
+	HTML     string    // Body with its looks, of the elements in Markup; empty: there are none
+	Replaces MessageID // an edit: Body is what that line of From's says now
+	ReplyTo  *Reply
+	Thread   MessageID // the line a thread begins with
+	Links    []Link
+}
+
+// Reply is what a message answers.
+type Reply struct {
+	ID   MessageID
+	From Member // of whom the line is, as far as known
+	Text string // what it says, as far as known
+}
+
+// Link is something a message carries that is fetched from elsewhere.
+type Link struct {
+	URL      string
+	Name     string // of the file
+	Type     string // media type
+	Size     int64  // bytes, 0: not known
+	Width    int    // pixels of a picture, 0: not known
+	Height   int
+	Duration time.Duration // of sound or video, 0: not known
+}
+
+// Retracted: a line was taken back, by whom it was of or by somebody who may.
+type Retracted struct {
+	Ref    Ref // set when it answers the user's own Retract
+	Place  Place
+	ID     MessageID // of the line
+	By     Member
+	Self   bool // the user did it
+	Others bool // it was not By's own line: moderation
+	Reason string
+	At     time.Time // zero: now
+	Replay bool
+}
+
+// Reacted: what somebody has put to a line. Keys are all of it, not the change.
+type Reacted struct {
+	Ref    Ref // set when it answers the user's own React
+	Place  Place
+	ID     MessageID // of the line
+	From   Member
+	Self   bool
+	Keys   []string
+	At     time.Time // zero: now
+	Replay bool
+}
+
+// Typing: somebody writes, or has stopped. Nothing is repeated; who says something
+// has stopped.
+type Typing struct {
+	Place Place
+	From  Member
+	On    bool
+}
+
+// Read: somebody has read a place up to a line.
+type Read struct {
+	Place Place
+	From  Member
+	ID    MessageID
+}
+
+// Contact: a person the user speaks with one-to-one on the network, there as long
+// as the link lasts: with Gone, no more. A second one for the same person replaces
+// what is known.
+type Contact struct {
+	Member Member
+	Gone   bool
+	Asks   bool   // the person wants to speak to the user, who has not agreed yet
+	Text   string // of who Asks
+}
+
+// RoomInfo: what a room is like, beside its subject. A second one replaces it.
+type RoomInfo struct {
+	Room        RoomID
+	Name        string // for people; empty: none
+	Description string
+	Public      bool // anybody may find it
+	Open        bool // anybody may enter it
 }
 
 // Joined: somebody came into a room.
@@ -98,7 +182,7 @@ type ModeChanged struct {
 
 // Invited: somebody invites the user into a room.
 type Invited struct {
-	Name   string // of the room
+	Name   string // of the room, as Address.Name has it
 	By     Member
 	Reason string
 }
@@ -126,7 +210,9 @@ type Failed struct {
 type Present struct {
 	Member Member
 	Online bool
+	Busy   bool
 	Text   string
+	Since  time.Time // of an absence; zero: not known
 }
 
 // StateKind is where a link stands.
@@ -159,3 +245,9 @@ func (*Done) event()           {}
 func (*Failed) event()         {}
 func (*Present) event()        {}
 func (*State) event()          {}
+func (*Retracted) event()      {}
+func (*Reacted) event()        {}
+func (*Typing) event()         {}
+func (*Read) event()           {}
+func (*Contact) event()        {}
+func (*RoomInfo) event()       {}

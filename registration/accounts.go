@@ -28,13 +28,15 @@ func (s *Service) check(ctx context.Context, user component.JID, a *Account) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.CheckTime)
 	defer cancel()
-	err := s.driver.Check(ctx, bridges.Account{
-		Owner:    user.Bare().String(),
-		Network:  a.Network,
-		Nick:     user.Local,
-		Settings: a.all(),
-		Log:      s.log.With("user", user.Bare().String(), "network", string(a.Network)),
-	})
+	step, err := s.driver.NewLogin(bridges.Account{
+		Owner:   user.Bare().String(),
+		Network: a.Network,
+		Nick:    user.Local,
+		Log:     s.log.With("user", user.Bare().String(), "network", string(a.Network)),
+	}).Answer(ctx, a.all())
+	if err == nil && step.Done {
+		a.Settings, a.Secrets = step.Settings, step.Secrets
+	}
 	var known *bridges.Error
 	if err != nil && !errors.As(err, &known) && ctx.Err() != nil {
 		return bridges.NewError(bridges.Timeout, "The network did not answer in time.")

@@ -67,7 +67,13 @@ func (d *fakeDriver) Fields(network bridges.NetworkID) []bridges.Field {
 	return fields
 }
 
-func (d *fakeDriver) Check(ctx context.Context, a bridges.Account) error {
+func (d *fakeDriver) NewLogin(a bridges.Account) bridges.Login {
+	return &bridges.CheckLogin{Account: a, Fields: d.Fields(a.Network), Check: d.check}
+}
+
+func (d *fakeDriver) Logout(context.Context, bridges.Account) error { return nil }
+
+func (d *fakeDriver) check(ctx context.Context, a bridges.Account) error {
 	d.mu.Lock()
 	d.checked = append(d.checked, a)
 	d.mu.Unlock()

@@ -21,6 +21,7 @@ type contact struct {
 	l       *link
 	id      bridges.UserID
 	nick    string
+	address string // what Address.Name of the person is; empty: nick
 	via     string // the user last wrote to the occupant in the room with this local part; empty: to the person
 	asked   bool   // the user wrote first, so notices belong to the chat
 	lastUse time.Time
@@ -216,10 +217,10 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 		return
 	}
 	c = s.contact(l, ev.Place.User, ev.From.Nick)
-	c.nick = ev.From.Nick
+	c.nick, c.address = ev.From.Nick, ev.From.Address
 	now := time.Now()
 	s.m.stats.toUsers.Add(1)
-	k := keptMessage{from: s.m.personJID(l.id, ev.From.Nick), nick: ev.From.Nick, body: body, id: s.m.lineID(string(ev.ID), now), at: timeOr(ev.At, now)}
+	k := keptMessage{from: s.m.personJID(l.id, &ev.From), nick: ev.From.Nick, body: body, id: s.m.lineID(string(ev.ID), now), at: timeOr(ev.At, now)}
 	if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
 		k.via = c.via
 	}
@@ -310,7 +311,7 @@ func (s *Session) onRenamed(l *link, ev *bridges.Renamed) {
 
 // onPresent is a contact's presence, shown where the user subscribed to it.
 func (s *Session) onPresent(l *link, ev *bridges.Present) {
-	jid := s.m.personJID(l.id, ev.Member.Nick)
+	jid := s.m.personJID(l.id, &ev.Member)
 	if !s.subscribed(jid) {
 		return
 	}

@@ -215,7 +215,7 @@ func (s *Session) inRoom(l *link, id bridges.RoomID, f func(*room)) {
 func (s *Session) enteredUnasked(l *link, ev *bridges.Entered) {
 	r := s.byID(l, ev.Room)
 	if r == nil {
-		jid := s.m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: lowerASCII(ev.Name)})
+		jid := s.m.roomJID(l.id, ev.Name)
 		if r = s.rooms[jid.Local]; r == nil {
 			if s.roomLimit() != nil {
 				l.quietly("leave", l.net.Leave(0, ev.Room, ""))

@@ -23,12 +23,14 @@ const (
 // errClosed is what Emit returns once the session or its link is gone.
 var errClosed = errors.New("session: closed")
 
-// input is one thing that happened. One of st, ev and fn is set; l comes with ev.
+// input is one thing that happened. One of st, ev, fn and commit is set; l comes
+// with ev and commit.
 type input struct {
-	st *component.Stanza
-	ev bridges.Event
-	l  *link
-	fn func()
+	st     *component.Stanza
+	ev     bridges.Event
+	l      *link
+	fn     func()
+	commit map[string][]byte
 }
 
 // inbox is the one door into a session.
@@ -88,9 +90,9 @@ func (s *Session) wakeLocked() {
 	}
 }
 
-// emit hands over a network's event and returns once it is queued, or handled
-// when the session was idle. It blocks while the inbox is full.
-func (s *Session) emit(ctx context.Context, l *link, ev bridges.Event) error {
+// emit hands over a network's event or commit and returns once it is queued, or
+// handled when the session was idle. It blocks while the inbox is full.
+func (s *Session) emit(ctx context.Context, in input) error {
 	b := &s.box
 	for {
 		b.mu.Lock()
@@ -103,13 +105,13 @@ func (s *Session) emit(ctx context.Context, l *link, ev bridges.Event) error {
 			// allocation, and the network is read no faster than it is shown.
 			b.running = true
 			b.mu.Unlock()
-			s.handle(input{ev: ev, l: l})
+			s.handle(in)
 			s.drain(inlineBudget)
 			return nil
 		}
 		if b.events < maxEvents {
 			b.events++
-			b.queue = append(b.queue, input{ev: ev, l: l})
+			b.queue = append(b.queue, in)
 			b.mu.Unlock()
 			return nil
 		}

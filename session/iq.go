@@ -297,7 +297,7 @@ func (s *Session) listRooms(st *component.Stanza, addr bridges.Address) {
 		q.answer(err, func() *component.Out {
 			items := make([]component.Item, 0, len(rooms))
 			for _, e := range rooms {
-				jid := s.m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: lowerASCII(e.Name)})
+				jid := s.m.roomJID(l.id, e.Name)
 				items = append(items, component.Item{JID: jid, Name: e.Name})
 			}
 			return component.ItemsReply(st, items)

@@ -59,6 +59,9 @@ type link struct {
 
 	rooms map[bridges.RoomID]*room // entered, by the network's name for them
 
+	comparing int                 // playbacks that are being compared with the archive
+	commits   []map[string][]byte // wait for that
+
 	helpers sync.WaitGroup
 	runCtx  context.Context
 }
@@ -159,7 +162,14 @@ func (l *link) run(ctx context.Context, st bridges.Start) (err *bridges.Error) {
 }
 
 // Emit implements bridges.Sink.
-func (l *link) Emit(ctx context.Context, ev bridges.Event) error { return l.s.emit(ctx, l, ev) }
+func (l *link) Emit(ctx context.Context, ev bridges.Event) error {
+	return l.s.emit(ctx, input{l: l, ev: ev})
+}
+
+// Commit implements bridges.Sink.
+func (l *link) Commit(ctx context.Context, changes map[string][]byte) error {
+	return l.s.emit(ctx, input{l: l, commit: changes})
+}
 
 // Go implements bridges.Sink.
 func (l *link) Go(f func(ctx context.Context)) {

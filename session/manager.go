@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -323,23 +322,16 @@ func (m *Manager) jid(a bridges.Address) component.JID {
 	return component.JID{Local: component.EscapeLocal(local), Domain: m.domain.Domain}
 }
 
-// personJID is the address of a person as everybody sees it: the nick in
-// lower case, so that it is the same after a server folded it.
-func (m *Manager) personJID(id bridges.NetworkID, nick string) component.JID {
-	return m.jid(bridges.Address{Kind: bridges.AddressPerson, Network: id, Name: lowerASCII(nick)})
+// personJID is the address of a person.
+func (m *Manager) personJID(id bridges.NetworkID, p *bridges.Member) component.JID {
+	name := p.Address
+	if name == "" {
+		name = p.Nick
+	}
+	return m.jid(bridges.Address{Kind: bridges.AddressPerson, Network: id, Name: name})
 }
 
-// lowerASCII folds as every XMPP server folds ASCII.
-func lowerASCII(s string) string {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
-			return strings.Map(func(r rune) rune {
-				if 'A' <= r && r <= 'Z' {
-					return r + 'a' - 'A'
-				}
-				return r
-			}, s)
-		}
-	}
-	return s
+// roomJID is the address of a room.
+func (m *Manager) roomJID(id bridges.NetworkID, name string) component.JID {
+	return m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: id, Name: name})
 }

@@ -60,7 +60,7 @@ func (s *Session) recordSent(st *component.Stanza, c *contact, at time.Time) {
 		return
 	}
 	if !s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
-		Key: s.m.archive.NewKey(at), Peer: s.m.personJID(c.l.id, c.nick).String(), Nick: c.nick, Via: c.via, ID: st.ID, Body: body, Out: true,
+		Key: s.m.archive.NewKey(at), Peer: s.m.personJID(c.l.id, &bridges.Member{Nick: c.nick, Address: c.address}).String(), Nick: c.nick, Via: c.via, ID: st.ID, Body: body, Out: true,
 	}}) {
 		s.m.stats.unrecorded.Add(1)
 	}

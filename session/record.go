@@ -184,9 +184,10 @@ func (r *room) onPlayback(ev *bridges.Message) {
 
 // comparePlayback asks the archive about the lines that wait.
 func (r *room) comparePlayback() {
-	p := r.played
+	p, l := r.played, r.l
 	batch := p.waiting
 	p.waiting, p.busy = nil, true
+	l.comparing++
 	user, jid := r.user.String(), r.jid.String()
 	heard := make([]archive.Heard, len(batch))
 	for i, ev := range batch {
@@ -207,6 +208,7 @@ func (r *room) comparePlayback() {
 				r.log.Warn("lines played back could not be compared with the archive", "error", err)
 			}
 			r.playedBack(batch, known)
+			l.compared()
 		}
 	})
 	if !ok {
@@ -215,6 +217,7 @@ func (r *room) comparePlayback() {
 				p.waiting = append(batch, p.waiting...)
 				r.comparePlayback()
 			}
+			l.compared()
 		})
 	}
 }

@@ -183,7 +183,7 @@ func (r *room) getAdmin(st *component.Stanza) {
 	for _, m := range append(members, self) {
 		a, role := affiliationNames[m.Affiliation], roleNames[m.Role]
 		if want.Affiliation == a || want.Affiliation == "" && want.Role == role {
-			out = append(out, xep.AdminItem{Affiliation: a, Role: role, Nick: r.occupant(m.Nick).Resource, JID: r.m.personJID(r.l.id, m.Nick).String()})
+			out = append(out, xep.AdminItem{Affiliation: a, Role: role, Nick: r.occupant(m.Nick).Resource, JID: r.m.personJID(r.l.id, m).String()})
 		}
 	}
 	slices.SortFunc(out, func(a, b xep.AdminItem) int { return strings.Compare(a.Nick, b.Nick) })
@@ -298,13 +298,13 @@ func (s *Session) inviteByDirect(st *component.Stanza, addr bridges.Address) boo
 
 // onInvited shows an invitation from the network.
 func (s *Session) onInvited(l *link, ev *bridges.Invited) {
-	jid := s.m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: lowerASCII(ev.Name)})
+	jid := s.m.roomJID(l.id, ev.Name)
 	if r := s.byID(l, l.net.RoomID(ev.Name)); r != nil {
 		jid = r.jid
 	}
 	var from component.JID
 	if ev.By.Nick != "" { // else a server
-		from = s.m.personJID(l.id, ev.By.Nick)
+		from = s.m.personJID(l.id, &ev.By)
 	}
 	s.sendInvite(jid, from, ev.Reason, ev.By.Nick)
 }

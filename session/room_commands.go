@@ -120,7 +120,6 @@ func (m *Manager) roomNamed(to component.JID, text string) (component.JID, bridg
 	if addr.Kind != bridges.AddressRoom {
 		return component.JID{}, addr, errNoRoom
 	}
-	addr.Name = lowerASCII(addr.Name)
 	return m.jid(addr), addr, nil
 }
 

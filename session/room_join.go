@@ -232,7 +232,7 @@ func redirect(to component.JID) *component.StanzaError {
 // autojoin joins a room of the account ("name" or "name key") without a client.
 func (s *Session) autojoin(l *link, entry string) {
 	name, key, _ := strings.Cut(entry, " ")
-	jid := s.m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: lowerASCII(name)})
+	jid := s.m.roomJID(l.id, name)
 	if other := s.byID(l, l.net.RoomID(name)); other != nil {
 		other.auto = true
 		return

@@ -126,11 +126,11 @@ func (r *room) realJID(to component.JID, m *bridges.Member, self bool) string {
 	if self {
 		return to.String()
 	}
-	if m.Mask == "" {
+	if m.Mask == "" && m.Address == "" {
 		return ""
 	}
-	jid := r.m.personJID(r.l.id, m.Nick)
-	if res, ok := component.SafeResource(m.Mask); ok {
+	jid := r.m.personJID(r.l.id, m)
+	if res, ok := component.SafeResource(m.Mask); ok && m.Mask != "" {
 		jid.Resource = res
 	}
 	return jid.String()

@@ -115,7 +115,7 @@ func (m *Manager) searchRooms(ctx context.Context, l online, text string) ([]Fou
 		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(in, w) }) {
 			continue
 		}
-		jid := m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: lowerASCII(e.Name)})
+		jid := m.roomJID(l.id, e.Name)
 		out = append(out, Found{JID: jid, Network: l.id, Room: true, Name: e.Name, Text: e.Subject, Members: e.Members})
 	}
 	return out, true, err
@@ -135,7 +135,7 @@ func (m *Manager) searchPerson(ctx context.Context, l online, nick string) ([]Fo
 		return nil, true, err
 	}
 	name := cmp.Or(p.Nick, nick)
-	return []Found{{JID: m.personJID(l.id, name), Network: l.id, Name: name, Text: p.RealName}}, true, nil
+	return []Found{{JID: m.personJID(l.id, &bridges.Member{Nick: name}), Network: l.id, Name: name, Text: p.RealName}}, true, nil
 }
 
 // searchError is an error in the words of the contract.

@@ -99,6 +99,8 @@ func (s *Session) handle(in input) {
 		s.onEvent(in.l, in.ev)
 	case in.fn != nil:
 		in.fn()
+	case in.commit != nil:
+		in.l.commit(in.commit)
 	}
 }
 

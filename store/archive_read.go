@@ -396,14 +396,18 @@ func (r *archiveRead) collect(to *[]archive.Line, query string, args ...any) err
 
 // PendingPrivate implements archive.Backend.
 func (db *DB) PendingPrivate(ctx context.Context, gateway, user string, limit int) ([]archive.Private, error) {
-	return page(ctx, db, "pending", scanPrivate, `SELECT at, tie, peer, nick, via, privates.id, body, sent, pending FROM privates
+	return page(ctx, db, "pending", scanPrivate, "SELECT "+privateFields+` FROM privates
 		JOIN listeners ON listeners.id = listener JOIN users ON users.id = listeners."user"
 		WHERE gateway = ? AND jid = ? AND pending = 1 ORDER BY at, tie LIMIT ?`, gateway, user, limit)
 }
 
+const privateFields = "at, tie, peer, nick, via, privates.id, body, sent, pending, netid"
+
 func scanPrivate(rows *sql.Rows) (p archive.Private, err error) {
 	var tie, sent, pending int64
-	err = rows.Scan(&p.At, &tie, &p.Peer, &p.Nick, &p.Via, &p.ID, &p.Body, &sent, &pending)
+	var netid sql.NullString
+	err = rows.Scan(&p.At, &tie, &p.Peer, &p.Nick, &p.Via, &p.ID, &p.Body, &sent, &pending, &netid)
+	p.NetID = netid.String
 	p.Tie, p.Out, p.Pending = uint32(tie), sent == 1, pending == 1
 	return p, err
 }

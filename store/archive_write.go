@@ -142,6 +142,8 @@ func (w *archiveWrite) apply(op archive.Op) error {
 		return w.addPrivate(op)
 	case *archive.SettlePrivate:
 		return w.settlePrivate(op)
+	case *archive.SaveState:
+		return w.saveState(op)
 	}
 	return fmt.Errorf("there is no change of this kind")
 }
@@ -243,7 +245,11 @@ func (w *archiveWrite) addLine(op *archive.AddLine) error {
 	}
 	w.lines = append(w.lines, id, l.At, int64(l.Tie), seen, flag(l.Self), l.Nick, l.Body,
 		optional(l.ID), optional(l.NetID), optional(l.Occupant), optionalBytes(l.Extra))
-	return nil
+	if !op.Named {
+		return nil
+	}
+	// The first line of a name keeps it.
+	return w.exec("INSERT INTO line_names (archive, netid, at, tie) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", id, l.NetID, l.At, int64(l.Tie))
 }
 
 func flag(b bool) int64 {
@@ -359,9 +365,9 @@ func (w *archiveWrite) addPrivate(op *archive.AddPrivate) error {
 		return err
 	}
 	p := &op.Private
-	return w.exec(`INSERT INTO privates (listener, at, tie, peer, nick, via, id, body, sent, pending)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		listener, p.At, int64(p.Tie), p.Peer, p.Nick, p.Via, p.ID, p.Body, flag(p.Out), flag(p.Pending))
+	return w.exec(`INSERT INTO privates (listener, at, tie, peer, nick, via, id, body, sent, pending, netid)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		listener, p.At, int64(p.Tie), p.Peer, p.Nick, p.Via, p.ID, p.Body, flag(p.Out), flag(p.Pending), optional(p.NetID))
 }
 
 func (w *archiveWrite) settlePrivate(op *archive.SettlePrivate) error {

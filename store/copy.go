@@ -12,7 +12,8 @@ import (
 // them. What is in meta is copied by itself. A test compares the list with the
 // schema.
 var tables = []string{"users", "preferences", "accounts", "settings", "occupancies", "subscriptions", "gateway_keys",
-	"archives", "listeners", "visits", "views", "lines", "privates", "garbage", "user_rooms"}
+	"archives", "listeners", "visits", "views", "lines", "privates", "garbage", "user_rooms",
+	"account_state", "line_names"}
 
 // Names in meta that do not belong to what is stored, but to where.
 const (

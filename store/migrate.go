@@ -13,10 +13,13 @@ var schema string
 // migrations take a database from one version of the schema to the next:
 // migrations[i] from i+1 to i+2. Entries are only ever added, at the end. They
 // are written for SQLite, as schema.sql is; PostgreSQL gets a translation.
-var migrations = []string{archiveMigration}
+var migrations = []string{archiveMigration, stateMigration}
 
 //go:embed migrations/002_archive.sql
 var archiveMigration string
+
+//go:embed migrations/003_state.sql
+var stateMigration string
 
 // schemaVersion is the version of schema.sql.
 func schemaVersion() int { return len(migrations) + 1 }

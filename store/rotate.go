@@ -35,6 +35,10 @@ var sealedColumns = []sealedColumn{
 		`SELECT password, "user", user_rooms.jid, gateway, users.jid, user_rooms.jid FROM user_rooms
 			JOIN users ON users.id = "user" WHERE password IS NOT NULL`,
 		`UPDATE user_rooms SET password = ? WHERE "user" = ? AND jid = ?`},
+	{"account_state", "value", 2,
+		`SELECT value, account, name, gateway, jid, network, name FROM account_state
+			JOIN accounts ON accounts.id = account JOIN users ON users.id = "user" WHERE sealed = 1`,
+		"UPDATE account_state SET value = ? WHERE account = ? AND name = ?"},
 	{"gateway_keys", "value", 2,
 		"SELECT value, gateway, name, gateway, name FROM gateway_keys",
 		"UPDATE gateway_keys SET value = ? WHERE gateway = ? AND name = ?"},

@@ -139,6 +139,7 @@ CREATE TABLE privates (
 	body     TEXT NOT NULL,
 	sent     INTEGER NOT NULL CHECK (sent IN (0, 1)),    -- by the user
 	pending  INTEGER NOT NULL CHECK (pending IN (0, 1)), -- has not reached the user
+	netid    TEXT,                                       -- the network's name for the line
 	PRIMARY KEY (listener, at, tie)
 ) STRICT, WITHOUT ROWID;
 
@@ -162,3 +163,27 @@ CREATE TABLE user_rooms (
 	password   BLOB,                             -- sealed
 	PRIMARY KEY ("user", jid)
 ) STRICT, WITHOUT ROWID;
+
+-- What a driver keeps of an account for itself.
+CREATE TABLE account_state (
+	account INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+	name    TEXT NOT NULL,
+	sealed  INTEGER NOT NULL CHECK (sealed IN (0, 1)),
+	value   BLOB NOT NULL,
+	PRIMARY KEY (account, name)
+) STRICT, WITHOUT ROWID;
+
+-- Lines by what their network calls them, where it refers to them by that. The line
+-- may be gone.
+CREATE TABLE line_names (
+	archive INTEGER NOT NULL,
+	netid   TEXT NOT NULL,
+	at      INTEGER NOT NULL,
+	tie     INTEGER NOT NULL,
+	PRIMARY KEY (archive, netid)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX line_names_at ON line_names (archive, at);
+
+-- By whom one-to-one lines were exchanged with.
+CREATE INDEX privates_peer ON privates (listener, peer, at);

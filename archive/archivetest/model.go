@@ -23,6 +23,8 @@ type Model struct {
 	poison  string
 	slow    time.Duration
 	ops     int
+	names   map[archive.Room]map[string]archive.Key
+	states  map[[3]string]map[string][]byte
 }
 
 // Fail makes everything fail with an error; nil: nothing any more.
@@ -66,7 +68,8 @@ type visit struct {
 }
 
 func NewModel() *Model {
-	return &Model{lines: map[archive.Room][]archive.Line{}, visits: map[archive.Room][]visit{}, views: map[[3]string][]archive.Room{}, private: map[[2]string][]archive.Private{}}
+	return &Model{lines: map[archive.Room][]archive.Line{}, visits: map[archive.Room][]visit{}, views: map[[3]string][]archive.Room{}, private: map[[2]string][]archive.Private{},
+		names: map[archive.Room]map[string]archive.Key{}, states: map[[3]string]map[string][]byte{}}
 }
 
 func (d *Model) WriteArchive(_ context.Context, ops []archive.Op) error {
@@ -89,7 +92,27 @@ func (d *Model) WriteArchive(_ context.Context, ops []archive.Op) error {
 
 func (d *Model) apply(op archive.Op) {
 	switch op := op.(type) {
+	case *archive.SaveState:
+		key := [3]string{op.Gateway, op.User, op.Network}
+		if d.states[key] == nil {
+			d.states[key] = map[string][]byte{}
+		}
+		for name, value := range op.Changes {
+			if value == nil {
+				delete(d.states[key], name)
+				continue
+			}
+			d.states[key][name] = slices.Clone(value)
+		}
 	case *archive.AddLine:
+		if op.Named {
+			if d.names[op.Room] == nil {
+				d.names[op.Room] = map[string]archive.Key{}
+			}
+			if _, known := d.names[op.Room][op.Line.NetID]; !known {
+				d.names[op.Room][op.Line.NetID] = op.Line.Key
+			}
+		}
 		list := d.lines[op.Room]
 		if i, known := slices.BinarySearchFunc(list, op.Line.Key, func(l archive.Line, k archive.Key) int { return l.Compare(k) }); !known {
 			d.lines[op.Room] = slices.Insert(list, i, op.Line)
@@ -250,4 +273,48 @@ func (d *Model) CloseVisits(_ context.Context, gateway string, at time.Time) err
 		}
 	}
 	return d.fail
+}
+
+// AccountState implements archive.Backend.
+func (d *Model) AccountState(_ context.Context, gateway, user, network, prefix string) (map[string][]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return nil, d.fail
+	}
+	out := map[string][]byte{}
+	for name, value := range d.states[[3]string{gateway, user, network}] {
+		if strings.HasPrefix(name, prefix) {
+			out[name] = slices.Clone(value)
+		}
+	}
+	return out, nil
+}
+
+// ArchiveByNetID implements archive.Backend.
+func (d *Model) ArchiveByNetID(ctx context.Context, gateway, user, jid string, netIDs []string) ([]archive.Line, error) {
+	d.mu.Lock()
+	var keys []archive.Key
+	for _, room := range d.views[[3]string{gateway, user, jid}] {
+		for _, id := range netIDs {
+			if k, ok := d.names[room][id]; ok {
+				keys = append(keys, k)
+			}
+		}
+	}
+	d.mu.Unlock()
+	return d.ArchiveByKey(ctx, gateway, user, jid, keys)
+}
+
+// PrivateByID implements archive.Backend.
+func (d *Model) PrivateByID(_ context.Context, gateway, user, peer string, ids []string) ([]archive.Private, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []archive.Private
+	for _, p := range slices.Backward(d.private[[2]string{gateway, user}]) {
+		if p.Peer == peer && (slices.Contains(ids, p.ID) || p.NetID != "" && slices.Contains(ids, p.NetID)) {
+			out = append(out, p)
+		}
+	}
+	return out, d.fail
 }

@@ -53,7 +53,7 @@ func (d *Script) Format(a bridges.Address) string {
 	if a.Kind == bridges.AddressNetwork {
 		return string(a.Network)
 	}
-	return a.Name + "%" + string(a.Network)
+	return fold(a.Name) + "%" + string(a.Network)
 }
 
 // ParsePrompt implements bridges.Driver.
@@ -67,8 +67,13 @@ func (d *Script) Fields(bridges.NetworkID) []bridges.Field {
 	return []bridges.Field{{Name: "nick", Label: "Nickname", Legacy: "nick"}}
 }
 
-// Check implements bridges.Driver; every account is accepted.
-func (d *Script) Check(context.Context, bridges.Account) error { return nil }
+// NewLogin implements bridges.Driver; every account is accepted.
+func (d *Script) NewLogin(a bridges.Account) bridges.Login {
+	return &bridges.CheckLogin{Account: a, Fields: d.Fields(a.Network), Check: func(context.Context, bridges.Account) error { return nil }}
+}
+
+// Logout implements bridges.Driver.
+func (d *Script) Logout(context.Context, bridges.Account) error { return nil }
 
 // Open implements bridges.Driver.
 func (d *Script) Open(a bridges.Account, sink bridges.Sink) (bridges.Network, error) {

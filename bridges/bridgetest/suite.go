@@ -58,7 +58,7 @@ func Suite(t *testing.T, fixture func(t *testing.T) Fixture) {
 		{"Addresses", testAddresses},
 		{"Fields", testFields},
 		{"Folding", testFolding},
-		{"Check", testCheck},
+		{"Login", testLogin},
 		{"Offline", testOffline},
 		{"Entering", testEntering},
 		{"MembersFollowEvents", testMembersFollow},
@@ -146,16 +146,24 @@ func testFolding(t *testing.T, f Fixture) {
 	}
 }
 
-func testCheck(t *testing.T, f Fixture) {
+func testLogin(t *testing.T, f Fixture) {
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	if err := f.Driver.Check(ctx, f.Account); err != nil {
-		t.Errorf("Check: %v", err)
+	fresh := f.Account
+	fresh.Settings = nil
+	step, err := f.Driver.NewLogin(fresh).Answer(ctx, f.Account.Settings)
+	if err != nil || !step.Done {
+		t.Errorf("Answer: %+v, %v", step, err)
+	}
+	for _, field := range f.Driver.Fields(f.Account.Network) {
+		if _, plain := step.Settings[field.Name]; plain && field.Kind == bridges.FieldSecret {
+			t.Errorf("the secret %s is among what is not sealed", field.Name)
+		}
 	}
 	cancel()
 	var e *bridges.Error
-	if err := f.Driver.Check(ctx, f.Account); !errors.As(err, &e) || e.Kind != bridges.Timeout && e.Kind != bridges.Offline {
-		t.Errorf("Check under an ended context: %v", err)
+	if _, err := f.Driver.NewLogin(fresh).Answer(ctx, f.Account.Settings); !errors.As(err, &e) || e.Kind != bridges.Timeout && e.Kind != bridges.Offline {
+		t.Errorf("Answer under an ended context: %v", err)
 	}
 }
 

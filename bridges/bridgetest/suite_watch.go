@@ -2,6 +2,7 @@ package bridgetest
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,14 +28,16 @@ type watch struct {
 	read    int
 	changed chan struct{}
 	ended   bool
-	late    int           // events after Run had returned
-	gate    chan struct{} // not nil: Emit waits for it
-	deaf    bool          // Emit waits for its context
+	late    int               // events after Run had returned
+	gate    chan struct{}     // not nil: Emit waits for it
+	deaf    bool              // Emit waits for its context
+	state   map[string][]byte // what was committed
 }
 
 func open(t *testing.T, f Fixture) *watch {
 	t.Helper()
 	w := &watch{t: t, changed: make(chan struct{}), ctx: context.Background(), stop: func() {}}
+	f.Account.State = w
 	net, err := f.Driver.Open(f.Account, w)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
@@ -115,6 +118,36 @@ func (w *watch) Emit(ctx context.Context, ev bridges.Event) error {
 	close(w.changed)
 	w.changed = make(chan struct{})
 	return nil
+}
+
+// Commit implements bridges.Sink.
+func (w *watch) Commit(ctx context.Context, changes map[string][]byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.state == nil {
+		w.state = make(map[string][]byte)
+	}
+	for name, value := range changes {
+		if value == nil {
+			delete(w.state, name)
+			continue
+		}
+		w.state[name] = value
+	}
+	return ctx.Err()
+}
+
+// Load implements bridges.State.
+func (w *watch) Load(_ context.Context, prefix string) (map[string][]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make(map[string][]byte)
+	for name, value := range w.state {
+		if strings.HasPrefix(name, prefix) {
+			out[name] = value
+		}
+	}
+	return out, nil
 }
 
 // Go implements bridges.Sink.

@@ -8,8 +8,16 @@ import (
 	"transportd/bridges"
 )
 
-// Check tries an account against its network.
-func (d *Driver) Check(ctx context.Context, a bridges.Account) error {
+// NewLogin begins to try an account against its network.
+func (d *Driver) NewLogin(a bridges.Account) bridges.Login {
+	return &bridges.CheckLogin{Account: a, Fields: d.Fields(a.Network), Check: d.check}
+}
+
+// Logout has nothing to do: an account of ours has made nothing at its network.
+func (d *Driver) Logout(context.Context, bridges.Account) error { return nil }
+
+// check returns nil when the network accepts an account.
+func (d *Driver) check(ctx context.Context, a bridges.Account) error {
 	r, err := d.route(a.Network)
 	if err != nil {
 		return err
@@ -49,6 +57,9 @@ type checkSink struct {
 	online atomic.Bool
 	wg     sync.WaitGroup
 }
+
+// Commit implements bridges.Sink: the driver keeps nothing.
+func (s *checkSink) Commit(context.Context, map[string][]byte) error { return nil }
 
 func (s *checkSink) Emit(_ context.Context, ev bridges.Event) error {
 	if st, ok := ev.(*bridges.State); ok && st.Kind == bridges.Online {

@@ -220,7 +220,7 @@ func TestCheck(t *testing.T) {
 				c.hooks(srv)
 			}
 			d := newDriver(t, srv, LinkConfig{})
-			err := d.Check(context.Background(), bridges.Account{Network: "test", Nick: "alice", Settings: c.settings})
+			err := d.check(context.Background(), bridges.Account{Network: "test", Nick: "alice", Settings: c.settings})
 			if c.ok {
 				if err != nil {
 					t.Error(err)
@@ -240,11 +240,11 @@ func TestCheckOfSilentNetwork(t *testing.T) {
 	d := newDriver(t, srv, LinkConfig{})
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if err := bridges.AsError(d.Check(ctx, bridges.Account{Network: "test", Nick: "alice"})); err == nil || err.Kind != bridges.Timeout {
+	if err := bridges.AsError(d.check(ctx, bridges.Account{Network: "test", Nick: "alice"})); err == nil || err.Kind != bridges.Timeout {
 		t.Errorf("%+v", err)
 	}
 	srv.Stop()
-	if err := bridges.AsError(d.Check(context.Background(), bridges.Account{Network: "test", Nick: "alice"})); err == nil || err.Kind != bridges.Offline {
+	if err := bridges.AsError(d.check(context.Background(), bridges.Account{Network: "test", Nick: "alice"})); err == nil || err.Kind != bridges.Offline {
 		t.Errorf("%+v", err)
 	}
 }

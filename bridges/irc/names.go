@@ -62,7 +62,8 @@ func nameAddress(id bridges.NetworkID, name string) (bridges.Address, error) {
 	return bridges.Address{Kind: kind, Network: id, Name: name}, nil
 }
 
-// Format is the inverse of Parse.
+// Format is the inverse of Parse. Names are folded as every XMPP server folds
+// ASCII: the case mapping of a network is known only once it has been asked.
 func (d *Driver) Format(a bridges.Address) string {
 	fixed := d.cfg.FixedNetwork != ""
 	switch {
@@ -71,9 +72,9 @@ func (d *Driver) Format(a bridges.Address) string {
 	case a.Kind == bridges.AddressNetwork:
 		return string(a.Network)
 	case fixed:
-		return a.Name
+		return lowerASCII(a.Name)
 	}
-	return a.Name + "%" + string(a.Network)
+	return lowerASCII(a.Name) + "%" + string(a.Network)
 }
 
 // ParsePrompt reads what people type: "#linux on libera", "#linux@libera",
@@ -318,4 +319,19 @@ func cutBytes(s string, n int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// lowerASCII folds as every XMPP server folds ASCII.
+func lowerASCII(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
+			return strings.Map(func(r rune) rune {
+				if 'A' <= r && r <= 'Z' {
+					return r + 'a' - 'A'
+				}
+				return r
+			}, s)
+		}
+	}
+	return s
 }
