@@ -19,6 +19,10 @@ type Entered struct {
 	Members []Member  // without Self
 	Subject *Subject  // nil: none set
 	Info    *RoomInfo // nil: nothing known
+	// History is what was said in the room while nobody here heard it, oldest first
+	// and with Replay set: everything since the last line the session was given, or
+	// as much of it as is worth while; the first time the last lines there are.
+	History []*Message
 }
 
 // Message is something said. With Ref it is the user's own line, taken by the
