@@ -28,7 +28,7 @@ type Script struct {
 
 // NewScript makes the driver.
 func NewScript() *Script {
-	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text"}}
+	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text", FoldsCase: true}}
 }
 
 // Info implements bridges.Driver.
@@ -53,7 +53,7 @@ func (d *Script) Format(a bridges.Address) string {
 	if a.Kind == bridges.AddressNetwork {
 		return string(a.Network)
 	}
-	return fold(a.Name) + "%" + string(a.Network)
+	return a.Name + "%" + string(a.Network)
 }
 
 // ParsePrompt implements bridges.Driver.
@@ -115,6 +115,11 @@ type ScriptNet struct {
 	end     chan error
 	// Doors replace what joining a room does, by name.
 	Doors map[string]func(ref bridges.Ref, room string, opt bridges.JoinOptions)
+	// Caps are what every place can do, beside what rooms can. Where lines can be
+	// referred to, those of the user are called $1, $2 and so on.
+	Caps bridges.Caps
+	// History is what rooms come with, by name.
+	History map[string][]*bridges.Message
 	// Alone: what is said is for this user only (bridges.Caps.Shared is false).
 	Alone bool
 	// Hold: lines are not taken until Take.
@@ -134,6 +139,7 @@ type ScriptNet struct {
 	calls  []string
 	rooms  map[bridges.RoomID]*ScriptRoom
 	held   []func()
+	lines  int // of the user's
 }
 
 func fold(s string) string { return strings.ToLower(s) }
