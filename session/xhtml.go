@@ -117,5 +117,5 @@ var asXHTML = strings.NewReplacer(
 // appendLooks writes the looks of a message, given in bridges.Markup. What is none
 // is left out as a whole.
 func appendLooks(o *component.Out, looks string) {
-	o.Start(xep.NSXHTML, "html").Start(xep.NSXHTMLBody, "body").AppendChildren([]byte(asXHTML.Replace(looks))).End().End()
+	o.Start(xep.NSXHTML, "html").AppendChildren([]byte("<body xmlns='" + xep.NSXHTMLBody + "'>" + asXHTML.Replace(looks) + "</body>")).End()
 }

@@ -22,6 +22,12 @@ type Script struct {
 	// 1) and decides what becomes of the connection: an error ends it.
 	Gate func(n *ScriptNet, run int, st bridges.Start) error
 
+	// Caps are what every place can do, beside what rooms can. Where lines can be
+	// referred to, those of the user are called $1, $2 and so on.
+	Caps bridges.Caps
+	// History is what rooms come with, by name.
+	History map[string][]*bridges.Message
+
 	mu   sync.Mutex
 	nets []*ScriptNet
 }
@@ -115,11 +121,6 @@ type ScriptNet struct {
 	end     chan error
 	// Doors replace what joining a room does, by name.
 	Doors map[string]func(ref bridges.Ref, room string, opt bridges.JoinOptions)
-	// Caps are what every place can do, beside what rooms can. Where lines can be
-	// referred to, those of the user are called $1, $2 and so on.
-	Caps bridges.Caps
-	// History is what rooms come with, by name.
-	History map[string][]*bridges.Message
 	// Alone: what is said is for this user only (bridges.Caps.Shared is false).
 	Alone bool
 	// Hold: lines are not taken until Take.
@@ -231,6 +232,17 @@ func (n *ScriptNet) Take() {
 	n.mu.Unlock()
 	for _, f := range held {
 		n.do <- f
+	}
+}
+
+// Commit commits changes to what is stored of the account, in its place among the
+// events.
+func (n *ScriptNet) Commit(changes map[string][]byte) {
+	n.do <- func() {
+		n.mu.Lock()
+		ctx := n.ctx
+		n.mu.Unlock()
+		_ = n.sink.Commit(ctx, changes)
 	}
 }
 

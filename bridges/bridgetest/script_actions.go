@@ -48,7 +48,7 @@ func (n *ScriptNet) Member(id bridges.RoomID, user bridges.UserID) (bridges.Memb
 
 // Capabilities implements bridges.Network.
 func (n *ScriptNet) Capabilities(p bridges.Place) bridges.Caps {
-	caps := n.Caps
+	caps := n.d.Caps
 	if p.Room != "" {
 		caps.Subject, caps.Moderate, caps.Shared = true, true, !n.Alone
 	}
@@ -61,7 +61,7 @@ func (n *ScriptNet) Enter(ref bridges.Ref, room string) {
 	r := n.room(room)
 	r.In = true
 	ev := &bridges.Entered{Ref: ref, Asked: room, Room: bridges.RoomID(fold(room)), Name: room, Self: Person(n.nick),
-		Members: slices.Clone(r.Members), Subject: r.Subject, History: n.History[room]}
+		Members: slices.Clone(r.Members), Subject: r.Subject, History: n.d.History[room]}
 	n.mu.Unlock()
 	n.emit(ev)
 }
