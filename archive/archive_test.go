@@ -537,3 +537,27 @@ func BenchmarkRecord(b *testing.B) {
 type nothing struct{ *archivetest.Model }
 
 func (nothing) WriteArchive(context.Context, []archive.Op) error { return nil }
+
+// A network's clock that is behind ours does not put the first lines before the
+// visit in which they were heard.
+func TestNetworkClockBehind(t *testing.T) {
+	d := archivetest.NewModel()
+	a, err := archive.Open(archive.Options{Backend: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	for _, owner := range []string{"", "alice"} {
+		room := archive.Room{Gateway: "g", Network: "n", Room: "#r" + owner, Owner: owner}
+		m := a.Enter(room, "alice", room.Room, "Alice")
+		for i := range 3 {
+			if _, ok := m.Record(&archive.Heard{Nick: "bob", Body: strings.Repeat("x", i+1), At: time.Now().Add(-time.Minute)}); !ok {
+				t.Fatal("not recorded")
+			}
+		}
+		lines, _, err := a.Lines(t.Context(), &archive.Query{Gateway: "g", User: "alice", JID: room.Room, Limit: 10})
+		if err != nil || len(lines) != 3 || lines[0].Body != "x" || lines[2].Body != "xxx" {
+			t.Errorf("owner %q: %v, %v", owner, lines, err)
+		}
+	}
+}

@@ -62,6 +62,9 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	defer h.mu.Unlock()
 	m.h = h
 	m.since = max(time.Now().UnixMicro(), h.last+1)
+	// What m hears must not stand before that, whatever the network's clock says, or
+	// ours when it is set back.
+	h.last = m.since - 1
 	m.slot = h.takeSlot(time.Now())
 	h.members[m.slot], h.users[m.slot] = m, user
 	h.present++
