@@ -94,6 +94,33 @@ func (a *Archive) Apply(op Op) bool {
 	return false
 }
 
+// Relax lets the database catch up where lines come faster than it takes them in:
+// whoever brings them from a network waits here, at most relaxTime, while the journal
+// is filling up. It does not wait for a database that takes nothing.
+func (a *Archive) Relax(ctx context.Context) {
+	if a.journal == nil || !a.journal.crowded.Load() {
+		return
+	}
+	timer := time.NewTimer(relaxTime)
+	defer timer.Stop()
+	for a.journal.crowded.Load() {
+		written, failing := a.w.next()
+		if failing {
+			return
+		}
+		select {
+		case <-written:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// relaxTime bounds how long a line waits for the database.
+const relaxTime = 500 * time.Millisecond
+
 // Flush waits until what was applied before the call is in the database. An error
 // says why it is not; it stays where it is and is tried again.
 func (a *Archive) Flush(ctx context.Context) error { return a.w.flush(ctx) }

@@ -561,3 +561,42 @@ func TestNetworkClockBehind(t *testing.T) {
 		}
 	}
 }
+
+// Lines that come faster than the database takes them in wait for it and are all
+// stored, in a journal that holds but a part of them.
+func TestRelax(t *testing.T) {
+	d := &slowWrites{Model: archivetest.NewModel()}
+	a, err := archive.Open(archive.Options{Backend: d, Journal: filepath.Join(t.TempDir(), "j"), JournalSize: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	m := a.Enter(lobby, "alice", lobby.Room, "Alice")
+	for i := range 5000 {
+		a.Relax(t.Context())
+		if _, ok := m.Record(&archive.Heard{Nick: "bob", Body: strings.Repeat("x", 100)}); !ok {
+			t.Fatalf("line %d was not taken", i)
+		}
+	}
+	if err := a.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := d.Stored(lobby); n != 5000 {
+		t.Errorf("%d lines are stored", n)
+	}
+	// A database that takes nothing holds nobody up for long.
+	d.Fail(errors.New("no"))
+	for range 2000 {
+		a.Relax(t.Context())
+		m.Record(&archive.Heard{Nick: "bob", Body: strings.Repeat("x", 100)})
+	}
+	d.Fail(nil)
+}
+
+// slowWrites is a database that takes a while for each transaction.
+type slowWrites struct{ *archivetest.Model }
+
+func (d *slowWrites) WriteArchive(ctx context.Context, ops []archive.Op) error {
+	time.Sleep(time.Millisecond)
+	return d.Model.WriteArchive(ctx, ops)
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -58,6 +59,7 @@ type journal struct {
 	gen     uint64
 	scratch []byte
 	broken  bool
+	crowded atomic.Bool // half of the active half is used, and the database still has to take in the other
 }
 
 // openJournal opens or makes the journal of a database, and returns the ops in it
@@ -227,6 +229,9 @@ func (j *journal) append(op Op) (in int, err error) {
 	binary.BigEndian.PutUint32(at, uint32(len(j.scratch)))
 	h.used += need
 	h.open++
+	if h.used > len(h.mem)/2 && j.halves[1-j.active].open > 0 {
+		j.crowded.Store(true)
+	}
 	if cap(j.scratch) > 1<<16 {
 		j.scratch = nil
 	}
@@ -267,6 +272,9 @@ func (j *journal) release(n [2]int) {
 		if i != j.active || h.used > len(h.mem)/4 {
 			h.empty()
 		}
+	}
+	if j.halves[1-j.active].open == 0 {
+		j.crowded.Store(false)
 	}
 }
 

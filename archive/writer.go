@@ -287,6 +287,14 @@ func (w *writer) flush(ctx context.Context) error {
 	return nil
 }
 
+// next is closed after the next attempt to write; failing tells that the last one
+// was refused.
+func (w *writer) next() (written <-chan struct{}, failing bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written, w.failing != nil
+}
+
 func (w *writer) state() (waiting int, failing bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

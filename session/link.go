@@ -163,6 +163,9 @@ func (l *link) run(ctx context.Context, st bridges.Start) (err *bridges.Error) {
 
 // Emit implements bridges.Sink.
 func (l *link) Emit(ctx context.Context, ev bridges.Event) error {
+	if a := l.s.m.archive; a != nil {
+		a.Relax(ctx)
+	}
 	return l.s.emit(ctx, input{l: l, ev: ev})
 }
 

@@ -343,7 +343,7 @@ func moment(micros int64) *time.Time {
 func (e *export) privates() error {
 	var last archive.Key
 	for first := 1; ; first = 0 {
-		found, err := page(e.ctx, e.db, "export", scanPrivate, `SELECT at, tie, peer, nick, via, privates.id, body, sent, pending
+		found, err := page(e.ctx, e.db, "export", scanPrivate, "SELECT "+privateFields+`
 			FROM privates JOIN listeners ON listeners.id = listener
 			WHERE "user" = ? AND (? = 1 OR (at, tie) > (?, ?)) ORDER BY at, tie LIMIT ?`, e.user, first, last.At, int64(last.Tie), pageSize)
 		if err != nil {
