@@ -96,9 +96,9 @@ func (a *Archive) Apply(op Op) bool {
 
 // Relax lets the database catch up where lines come faster than it takes them in:
 // whoever brings them from a network waits here, at most relaxTime, while the journal
-// is filling up. It does not wait for a database that takes nothing.
+// is filling up. Nobody waits for a database that takes nothing, but once.
 func (a *Archive) Relax(ctx context.Context) {
-	if a.journal == nil || !a.journal.crowded.Load() {
+	if a.journal == nil || !a.journal.crowded.Load() || a.journal.waited.Load() {
 		return
 	}
 	timer := time.NewTimer(relaxTime)
@@ -111,6 +111,7 @@ func (a *Archive) Relax(ctx context.Context) {
 		select {
 		case <-written:
 		case <-timer.C:
+			a.journal.waited.Store(true)
 			return
 		case <-ctx.Done():
 			return

@@ -59,6 +59,7 @@ type journal struct {
 	gen     uint64
 	scratch []byte
 	broken  bool
+	waited  atomic.Bool // somebody has waited in vain for the database since it took in something
 	crowded atomic.Bool // half of the active half is used, and the database still has to take in the other
 }
 
@@ -273,6 +274,7 @@ func (j *journal) release(n [2]int) {
 			h.empty()
 		}
 	}
+	j.waited.Store(false)
 	if j.halves[1-j.active].open == 0 {
 		j.crowded.Store(false)
 	}

@@ -81,6 +81,12 @@ type Historian interface {
 	History(ctx context.Context, at Place, before MessageID, limit int) (lines []*Message, more bool, err error)
 }
 
+// MediaOpener reads a file that a message came with. The caller closes it; reading
+// ends with ctx.
+type MediaOpener interface {
+	OpenMedia(ctx context.Context, ref string) (*Media, error)
+}
+
 // Console runs a raw line of the network's own; answers come as ServerNotice.
 type Console interface {
 	Raw(ref Ref, line string) error

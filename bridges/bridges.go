@@ -16,6 +16,7 @@ package bridges
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"time"
 )
@@ -226,6 +227,36 @@ type Outgoing struct {
 	Thread   MessageID // the line a thread begins with
 	Mentions []UserID  // people of the room whom Body names
 	Link     string    // what the message is about is at this address
+	File     *Upload   // Body is what is said about it, often nothing
+}
+
+// Upload is a file that the user sends.
+type Upload struct {
+	Name string
+	Type string // media type; empty: not known
+	Size int64  // bytes; negative: not known
+	// Open begins to read it, from where it lies now; at most MaxFile bytes can be
+	// read. It blocks under ctx, for a worker, and may be called again. The error is an
+	// *Error with words for the user.
+	Open func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// File is a file that somebody sent.
+type File struct {
+	Ref      string // MediaOpener's name for it: the same for as long as the file is there
+	Name     string
+	Type     string // media type; empty: not known
+	Size     int64  // bytes as far as the network tells; 0: not known
+	Width    int    // pixels of a picture or film, 0: not known
+	Height   int
+	Duration time.Duration // of sound or film, 0: not known
+}
+
+// Media is a file being read.
+type Media struct {
+	io.ReadCloser
+	Type string // media type; empty: not known
+	Size int64  // bytes; negative: not known
 }
 
 // Markup names the elements that Outgoing.HTML and Message.HTML consist of. Of
@@ -248,6 +279,7 @@ type Caps struct {
 	React   bool // the Network is a Reactor here
 	Retract bool // the Network is a Retractor here
 	Typing  bool // the Network is a Typist here
+	Files   bool // Outgoing.File
 	Read    bool // the Network is a Reader here, and tells what others have read
 	// Resident: the network keeps the user in its rooms by itself. Leave then only
 	// ends the reports about a room; whoever wants to be out for good needs Quit.

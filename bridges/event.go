@@ -43,7 +43,7 @@ type Message struct {
 	Replaces MessageID // an edit: Body is what that line of From's says now
 	ReplyTo  *Reply
 	Thread   MessageID // the line a thread begins with
-	Links    []Link
+	Files    []File    // Body is what is said about them, often nothing
 }
 
 // Reply is what a message answers.
@@ -51,17 +51,6 @@ type Reply struct {
 	ID   MessageID
 	From Member // of whom the line is, as far as known
 	Text string // what it says, as far as known
-}
-
-// Link is something a message carries that is fetched from elsewhere.
-type Link struct {
-	URL      string
-	Name     string // of the file
-	Type     string // media type
-	Size     int64  // bytes, 0: not known
-	Width    int    // pixels of a picture, 0: not known
-	Height   int
-	Duration time.Duration // of sound or video, 0: not known
 }
 
 // Retracted: a line was taken back, by whom it was of or by somebody who may.

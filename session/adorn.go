@@ -38,7 +38,7 @@ func (r *room) heardAbout(ev *bridges.Message) {
 }
 
 // adorn gives a line what a message says beside its text.
-func (r *room) adorn(l *line, ev *bridges.Message, replaces, answers *line) {
+func (r *room) adorn(l *line, ev *piece, replaces, answers *line) {
 	quote := 0
 	var reply xep.Reply
 	if ev.ReplyTo != nil {
@@ -90,7 +90,7 @@ func quoted(re *bridges.Reply, answers *line, body string) (string, int) {
 
 // appendParts writes what a message says beside its text and its references; the
 // first quote characters of the text only repeat what is answered.
-func appendParts(o *component.Out, ev *bridges.Message, quote int) {
+func appendParts(o *component.Out, ev *piece, quote int) {
 	if quote > 0 {
 		xep.Fallback{For: xep.NSReply, Body: []xep.Range{{Start: 0, End: quote}}, WholeSubject: false}.AppendTo(o)
 	}
@@ -100,10 +100,8 @@ func appendParts(o *component.Out, ev *bridges.Message, quote int) {
 	if ev.HTML != "" {
 		appendLooks(o, ev.HTML)
 	}
-	for i := range ev.Links {
-		if link := &ev.Links[i]; link.URL == strings.TrimSpace(ev.Body) { // else clients would show the link in place of the text
-			o.Start(xep.NSOOB, "x").Elem("", "url", link.URL).End()
-		}
+	if ev.file != nil {
+		appendFile(o, ev.file, ev.Body)
 	}
 }
 

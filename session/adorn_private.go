@@ -26,7 +26,7 @@ func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
 				return
 			}
 			s.refersTo(c, ev, func(replaces, answers string) {
-				s.tellPrivate(c, ev, func(k *keptMessage) { s.adornPrivate(k, c, ev, replaces, answers) })
+				s.tellPrivate(c, ev, func(k *keptMessage, part *piece) { s.adornPrivate(k, c, part, replaces, answers) })
 				done()
 				l.compared()
 			})
@@ -63,7 +63,7 @@ func (s *Session) shownAs(c *contact, id bridges.MessageID, then func(string)) {
 }
 
 // adornPrivate gives a line what a message says beside its text.
-func (s *Session) adornPrivate(k *keptMessage, c *contact, ev *bridges.Message, replaces, answers string) {
+func (s *Session) adornPrivate(k *keptMessage, c *contact, ev *piece, replaces, answers string) {
 	k.net = ev.ID
 	quote := 0
 	if ev.ReplyTo != nil {

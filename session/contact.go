@@ -148,7 +148,7 @@ func (s *Session) sayPrivate(st *component.Stanza, c *contact) {
 	caps := c.l.net.Capabilities(bridges.Place{User: c.id})
 	if !refersToLines(&caps) && !caps.HTML {
 		if out, ok := s.privateWords(st, native{}); ok {
-			s.sendPrivate(st, c, func(ref bridges.Ref) error { return c.l.net.Send(ref, bridges.Place{User: c.id}, out) })
+			s.sendPrivate(st, c, wish{do: func(ref bridges.Ref) error { return c.l.net.Send(ref, bridges.Place{User: c.id}, out) }})
 		}
 		return
 	}
@@ -158,9 +158,9 @@ func (s *Session) sayPrivate(st *component.Stanza, c *contact) {
 	}
 	spot := c.spot(s, &caps)
 	c.saying.do(func(done func()) {
-		spot.utter(st, func(do ask) {
-			if do != nil {
-				s.sendPrivate(st, c, do)
+		spot.utter(st, func(q wish) {
+			if q.do != nil {
+				s.sendPrivate(st, c, q)
 			}
 			done()
 		})
@@ -193,9 +193,13 @@ func (s *Session) withLink(st *component.Stanza, id bridges.NetworkID, f func(*l
 
 // sendPrivate has something said to a person; a receipt (XEP-0184) follows when the
 // network has taken it.
-func (s *Session) sendPrivate(st *component.Stanza, c *contact, do ask) {
+func (s *Session) sendPrivate(st *component.Stanza, c *contact, q wish) {
 	s.act(c.l, outcomeFunc(func(ev bridges.Event) {
 		id, at, err := outcomeOf(ev)
+		if err != nil && !err.Uncertain && q.instead != nil {
+			s.sendPrivate(st, c, wish{do: q.instead})
+			return
+		}
 		if err != nil {
 			s.refuse(st, lineError(err))
 			return
@@ -205,7 +209,7 @@ func (s *Session) sendPrivate(st *component.Stanza, c *contact, do ask) {
 		if xep.WantsReceipt(st.Element) && st.ID != "" {
 			s.receipt(st)
 		}
-	}), do)
+	}), q.do)
 }
 
 // receipt tells a client that its line was taken.
@@ -257,11 +261,21 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	s.tellPrivate(c, ev, nil)
 }
 
-// tellPrivate stores and delivers a private line; extra are its children beside the
-// text.
-func (s *Session) tellPrivate(c *contact, ev *bridges.Message, adorn func(*keptMessage)) {
+// tellPrivate stores and delivers a private line; adorn gives it what it says beside
+// its text.
+func (s *Session) tellPrivate(c *contact, ev *bridges.Message, adorn func(*keptMessage, *piece)) {
+	if len(ev.Files) == 0 {
+		s.tellPart(c, &piece{Message: ev}, adorn)
+		return
+	}
+	for _, part := range s.split(c.l, ev) {
+		s.tellPart(c, &part, adorn)
+	}
+}
+
+func (s *Session) tellPart(c *contact, ev *piece, adorn func(*keptMessage, *piece)) {
 	l := c.l
-	body := bodyOf(ev)
+	body := bodyOf(ev.Message)
 	now := time.Now()
 	s.m.stats.toUsers.Add(1)
 	k := keptMessage{from: s.m.personJID(l.id, &ev.From), nick: ev.From.Nick, body: body, id: s.m.lineID(string(ev.ID), now), at: timeOr(ev.At, now)}
@@ -269,7 +283,7 @@ func (s *Session) tellPrivate(c *contact, ev *bridges.Message, adorn func(*keptM
 		k.via = c.via
 	}
 	if adorn != nil {
-		adorn(&k)
+		adorn(&k, ev)
 	}
 	s.recordPrivate(&k)
 	s.showPrivate(k, ev.Replay)

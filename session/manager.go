@@ -36,6 +36,9 @@ type Config struct {
 	// Archive records what is said in rooms; nil: nothing does.
 	Archive *archive.Archive
 
+	// Files hands files over; nil: only their names are told.
+	Files Files
+
 	// OccupantKey makes occupant-ids; it never changes for a gateway.
 	OccupantKey []byte
 	// Policy is read at every use, so that a reload takes effect at once.
@@ -56,6 +59,7 @@ type Manager struct {
 	stream      Stream
 	store       Store
 	archive     *archive.Archive
+	files       Files
 	occupants   *occupantIDs
 	policy      func() *Policy
 	workers     chan struct{}
@@ -94,6 +98,7 @@ func NewManager(c Config) *Manager {
 		stream:    c.Stream,
 		store:     c.Store,
 		archive:   c.Archive,
+		files:     c.Files,
 		occupants: newOccupantIDs(c.OccupantKey),
 		policy:    c.Policy,
 		workers:   make(chan struct{}, c.Workers),

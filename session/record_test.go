@@ -213,6 +213,7 @@ func TestArchiveFullIsTold(t *testing.T) {
 		for range 600 {
 			w.line("bob", "a line")
 		}
+		time.Sleep(time.Second) // they have waited for the database, once
 		all := strings.Join(w.news(), "\n")
 		if n := strings.Count(all, "is not recorded"); n != 1 {
 			t.Errorf("told %d times", n)

@@ -61,11 +61,11 @@ func (r *room) utter(st *component.Stanza, caps *bridges.Caps) {
 	r.sent++
 	spot := r.spot(caps)
 	r.saying.do(func(done func()) {
-		spot.utter(st, func(do ask) {
-			if do == nil {
+		spot.utter(st, func(q wish) {
+			if q.do == nil {
 				r.sent--
 			} else {
-				r.act(r.l, &spoken{r: r, st: st}, do)
+				r.act(r.l, &spoken{r: r, st: st, instead: q.instead}, q.do)
 			}
 			done()
 		})
@@ -74,13 +74,20 @@ func (r *room) utter(st *component.Stanza, caps *bridges.Caps) {
 
 // spoken is a line of the user's that waits for the network to take it.
 type spoken struct {
-	r  *room
-	st *component.Stanza
+	r       *room
+	st      *component.Stanza
+	instead ask
 }
 
 func (w *spoken) outcome(s *Session, ev bridges.Event) {
-	w.r.sent--
 	id, at, err := outcomeOf(ev)
+	if err != nil && !err.Uncertain && w.instead != nil {
+		instead := w.instead
+		w.instead = nil
+		s.act(w.r.l, w, instead)
+		return
+	}
+	w.r.sent--
 	if err != nil {
 		s.refuse(w.st, lineError(err))
 		return
@@ -156,14 +163,24 @@ func (r *room) heard(ev *bridges.Message) {
 // hear is heard for a line whose references are known: the line it replaces and
 // the one it answers, nil where there is none.
 func (r *room) hear(ev *bridges.Message, replaces, answers *line) {
+	if len(ev.Files) == 0 {
+		r.hearPart(&piece{Message: ev}, replaces, answers)
+		return
+	}
+	for _, part := range r.split(r.l, ev) {
+		r.hearPart(&part, replaces, answers)
+	}
+}
+
+func (r *room) hearPart(ev *piece, replaces, answers *line) {
 	now := time.Now()
-	l := line{id: fitID(string(ev.ID)), from: ev.From.Nick, body: bodyOf(ev), at: timeOr(ev.At, now), came: notGiven, self: ev.Self, occ: ev.From.Identity}
+	l := line{id: fitID(string(ev.ID)), from: ev.From.Nick, body: bodyOf(ev.Message), at: timeOr(ev.At, now), came: notGiven, self: ev.Self, occ: ev.From.Identity}
 	caps := r.l.net.Capabilities(bridges.Place{Room: r.id})
 	in := archive.Heard{NetID: string(ev.ID), Private: ev.To != "", InPlace: ev.Replay && !ev.At.IsZero()}
 	if refersToLines(&caps) {
 		l.net, in.Named = ev.ID, true
 	}
-	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || len(ev.Links) > 0 {
+	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || ev.file != nil {
 		r.adorn(&l, ev, replaces, answers)
 		in.Extra = l.extra
 	}

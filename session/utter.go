@@ -30,10 +30,14 @@ type native struct{ edit, reply bool }
 // ask is something the network is asked to do with a Ref.
 type ask func(bridges.Ref) error
 
+// wish is what the network is asked, and what instead where it certainly did not
+// do that; both may be nil.
+type wish struct{ do, instead ask }
+
 // utter turns a stanza into what the network is asked. then is called once, in the
-// session, at once or later; with nil where there is nothing to ask, and the
+// session, at once or later; with nothing to do where there is nothing to ask, and the
 // sender has been answered where that is needed.
-func (p *spot) utter(st *component.Stanza, then func(ask)) {
+func (p *spot) utter(st *component.Stanza, then func(wish)) {
 	if re, ok := xep.ParseReactions(st.Element); ok && p.caps.React {
 		p.about(st, re.ID, then, func(ref bridges.Ref, id bridges.MessageID) error {
 			return p.l.net.(bridges.Reactor).React(ref, p.place, id, re.Emoji)
@@ -56,14 +60,14 @@ func (p *spot) utter(st *component.Stanza, then func(ask)) {
 }
 
 // about asks for something about an earlier line.
-func (p *spot) about(st *component.Stanza, id string, then func(ask), do func(bridges.Ref, bridges.MessageID) error) {
+func (p *spot) about(st *component.Stanza, id string, then func(wish), do func(bridges.Ref, bridges.MessageID) error) {
 	p.netID(id, func(line bridges.MessageID) {
 		if line == "" {
 			p.s.refuse(st, component.NewStanzaError("cancel", "item-not-found", "The gateway does not know the message this is about."))
-			then(nil)
+			then(wish{})
 			return
 		}
-		then(func(ref bridges.Ref) error { return do(ref, line) })
+		then(wish{do: func(ref bridges.Ref) error { return do(ref, line) }})
 	})
 }
 
@@ -95,10 +99,10 @@ func (p *spot) thread(st *component.Stanza, then func(bridges.MessageID)) {
 }
 
 // say is a message with what is known of the lines it refers to.
-func (p *spot) say(st *component.Stanza, replaces, reply, thread bridges.MessageID) ask {
+func (p *spot) say(st *component.Stanza, replaces, reply, thread bridges.MessageID) wish {
 	out, ok := p.words(st, native{edit: replaces != "", reply: reply != ""})
 	if !ok {
-		return nil
+		return wish{}
 	}
 	out.Token, out.Replaces, out.ReplyTo, out.Thread = newToken(), replaces, reply, thread
 	if p.caps.HTML {
@@ -110,7 +114,16 @@ func (p *spot) say(st *component.Stanza, replaces, reply, thread bridges.Message
 	if p.caps.Mention && p.person != nil {
 		out.Mentions = p.mentions(st, out.Body)
 	}
-	return func(ref bridges.Ref) error { return p.l.net.Send(ref, p.place, out) }
+	send := func(out bridges.Outgoing) ask {
+		return func(ref bridges.Ref) error { return p.l.net.Send(ref, p.place, out) }
+	}
+	if file := p.s.sentFile(st, out.Body); file != nil && p.caps.Files {
+		// What cannot be carried is at least said to be there.
+		with := out
+		with.File, with.Body, with.HTML, with.Link = file, "", "", ""
+		return wish{do: send(with), instead: send(out)}
+	}
+	return wish{do: send(out)}
 }
 
 // looks is how a message looks: as its XHTML says, else by the styling of its text

@@ -55,8 +55,9 @@ type arrow struct {
 // import them, which the arrows of the product see to.
 var arrows = []arrow{
 	{"bridges", nil},
+	{"bridges/guard", nil},
 	{"bridges/bridgetest", []string{"transportd/bridges"}},
-	{"bridges/irc", []string{"transportd/bridges", "transportd/bridges/irc/ircconn", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/..."}},
+	{"bridges/irc", []string{"transportd/bridges", "transportd/bridges/guard", "transportd/bridges/irc/ircconn", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/..."}},
 	{"bridges/irc/...", []string{"transportd/bridges", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/...", "golang.org/x/sys/unix", "golang.org/x/time/rate"}},
 	{"component", []string{"gosrc.io/xmpp/stanza", "golang.org/x/text/...", "github.com/xdg-go/stringprep"}},
 	{"component/xep", []string{"transportd/component", "gosrc.io/xmpp/stanza"}},
