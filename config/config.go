@@ -35,6 +35,7 @@ type Config struct {
 	Store    Store     `mapstructure:"store"`
 	Archive  Archive   `mapstructure:"archive"`
 	Ops      Ops       `mapstructure:"ops"`
+	Files    Files     `mapstructure:"files"`
 	Gateways []Gateway `mapstructure:"gateways"`
 
 	options Options // how it was loaded, for Again
@@ -69,6 +70,15 @@ type Ops struct {
 	Listen      string `mapstructure:"listen"`       // host:port; empty: none
 	AllowRemote bool   `mapstructure:"allow_remote"` // an address that is not loopback is meant
 	Profile     bool   `mapstructure:"profile"`      // /debug/pprof/ too
+}
+
+// Files is how files get from networks to users and back. Without a listener users
+// are told the names of what is sent to them.
+type Files struct {
+	Listen       string `mapstructure:"listen"`        // host:port of the HTTP listener; empty: none
+	URL          string `mapstructure:"url"`           // how users' clients reach it
+	MaxSize      Size   `mapstructure:"max_size"`      // of a file, either way
+	AllowPrivate bool   `mapstructure:"allow_private"` // files may be fetched from private and loopback addresses
 }
 
 // Gateway is one component domain with its driver.
@@ -129,6 +139,7 @@ func Default() Config {
 		Store:   Store{Path: defaultPath, KeyFile: defaultKey},
 		Archive: Archive{Record: true},
 		Ops:     Ops{Listen: defaultListen},
+		Files:   Files{MaxSize: 100 << 20},
 	}
 }
 

@@ -295,6 +295,7 @@ func (d *decoder) checkConfig(c *Config) {
 	d.oneOf("log.format", c.Log.Format, "text", "json")
 	d.checkStore(&c.Store)
 	d.checkOps(&c.Ops)
+	d.checkFiles(&c.Files)
 	if len(c.Gateways) == 0 && !d.reported("gateways") {
 		d.add("gateways", "there is none: write a [[gateways]] section")
 	}
@@ -349,6 +350,28 @@ func (d *decoder) checkOps(o *Ops) {
 	}
 	if host, _, _ := net.SplitHostPort(o.Listen); !IsLoopback(host) && !o.AllowRemote {
 		d.add("ops.listen", "%s can be reached from other machines: use 127.0.0.1, or set ops.allow_remote = true if that is meant", o.Listen)
+	}
+}
+
+func (d *decoder) checkFiles(f *Files) {
+	if f.MaxSize <= 0 {
+		d.add("files.max_size", "must be more than 0")
+	}
+	if f.Listen == "" {
+		if f.URL != "" {
+			d.add("files.listen", "is missing: url says how it is reached")
+		}
+		return
+	}
+	if problem := checkListen(f.Listen); problem != "" {
+		d.add("files.listen", "%s", problem)
+	}
+	u, err := url.Parse(f.URL)
+	switch {
+	case f.URL == "":
+		d.add("files.url", "is missing: how users' clients reach the listener, as in https://files.example.org")
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+		d.add("files.url", "%q is not an address of the form https://host/path", f.URL)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"transportd/bridges"
 )
@@ -98,8 +99,12 @@ func (n *ScriptNet) Leave(ref bridges.Ref, room bridges.RoomID, reason string) e
 func (n *ScriptNet) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) error {
 	where := string(to.Room) + string(to.User)
 	kind := [...]string{bridges.Text: "say", bridges.Emote: "emote", bridges.Notice: "notice"}[m.Kind]
-	return n.act(kind+" "+where+" "+m.Body+parts(&m), func() {
-		if len(m.Body) >= 6 && m.Body[:6] == "refuse" {
+	body := m.Body
+	if m.File != nil {
+		body += m.File.Name
+	}
+	return n.act(kind+" "+where+" "+body+parts(&m), func() {
+		if strings.HasPrefix(body, "refuse") {
 			n.emit(&bridges.Failed{Ref: ref, Err: bridges.NewError(bridges.Forbidden, "Cannot send to this place.")})
 			return
 		}

@@ -1,7 +1,9 @@
 package bridgetest
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"strings"
 
 	"transportd/bridges"
@@ -22,7 +24,7 @@ func (n *ScriptNet) lineID() bridges.MessageID {
 func parts(m *bridges.Outgoing) string {
 	var b strings.Builder
 	for _, p := range []struct{ name, value string }{
-		{"html", m.HTML}, {"replaces", string(m.Replaces)}, {"reply", string(m.ReplyTo)}, {"thread", string(m.Thread)}, {"link", m.Link},
+		{"html", m.HTML}, {"replaces", string(m.Replaces)}, {"reply", string(m.ReplyTo)}, {"thread", string(m.Thread)}, {"link", m.Link}, {"file", fileOf(m)},
 	} {
 		if p.value != "" {
 			fmt.Fprintf(&b, " [%s %s]", p.name, p.value)
@@ -50,4 +52,27 @@ func (n *ScriptNet) Retract(ref bridges.Ref, at bridges.Place, line bridges.Mess
 		}
 		n.emit(&bridges.Retracted{Ref: ref, Place: at, ID: line, By: n.Self(), Self: true, Reason: reason})
 	})
+}
+
+// OpenMedia implements bridges.MediaOpener. A file says its name.
+func (n *ScriptNet) OpenMedia(_ context.Context, ref string) (*bridges.Media, error) {
+	text := "file " + ref
+	return &bridges.Media{ReadCloser: io.NopCloser(strings.NewReader(text)), Type: "text/plain", Size: int64(len(text))}, nil
+}
+
+// fileOf is what is in the file of a line, as text.
+func fileOf(m *bridges.Outgoing) string {
+	if m.File == nil {
+		return ""
+	}
+	r, err := m.File.Open(context.Background())
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = r.Close() }()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }

@@ -56,6 +56,7 @@ type arrow struct {
 var arrows = []arrow{
 	{"bridges", nil},
 	{"bridges/guard", nil},
+	{"internal/files", []string{"transportd/bridges", "transportd/bridges/guard"}},
 	{"bridges/bridgetest", []string{"transportd/bridges"}},
 	{"bridges/irc", []string{"transportd/bridges", "transportd/bridges/guard", "transportd/bridges/irc/ircconn", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/..."}},
 	{"bridges/irc/...", []string{"transportd/bridges", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/...", "golang.org/x/sys/unix", "golang.org/x/time/rate"}},
@@ -68,7 +69,7 @@ var arrows = []arrow{
 	{"config", []string{"transportd/internal/secret", "github.com/spf13/viper", "github.com/go-viper/mapstructure/v2"}},
 	{"internal/secret", nil},
 	{"internal/ops", []string{"github.com/prometheus/client_golang/...", "github.com/coreos/go-systemd/v22/daemon"}},
-	{"cmd/transportd", []string{"transportd/config", "transportd/registration", "transportd/session", "transportd/bridges", "transportd/bridges/irc",
+	{"cmd/transportd", []string{"transportd/config", "transportd/registration", "transportd/session", "transportd/bridges", "transportd/bridges/irc", "transportd/internal/files",
 		"transportd/archive", "transportd/component", "transportd/component/xep", "transportd/store", "transportd/internal/ops", "transportd/internal/secret", "gosrc.io/xmpp/stanza", "github.com/spf13/cobra"}},
 }
 

@@ -64,10 +64,15 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 	if err := g.newStream(&cfg); err != nil {
 		return nil, err
 	}
+	files, err := d.files.serve(ctx, g, d.store)
+	if err != nil {
+		return nil, err
+	}
 	g.sessions = session.NewManager(session.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver, Stream: g.stream,
 		Store:       &sessionStore{archive: d.archive, db: d.store, gateway: cfg.Domain, log: g.log},
 		Archive:     d.archive,
+		Files:       files,
 		OccupantKey: key, Policy: g.policy.Load, Log: g.log,
 	})
 	if err := g.sessions.Begin(ctx); err != nil {

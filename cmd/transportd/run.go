@@ -31,6 +31,7 @@ type daemon struct {
 	log      *slog.Logger
 	store    *store.DB
 	archive  *archive.Archive
+	files    *filesService
 	metrics  *ops.Metrics
 	gateways []*gateway
 
@@ -62,6 +63,7 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.archive.Close()) }()
+	d.files = newFiles(&cfg.Files, log.With("part", "files"))
 	d.retention = newRetention(d.store, log.With("part", "store"), cfg.Archive)
 	for _, gc := range cfg.Gateways {
 		g, err := newGateway(ctx, gc, d)
@@ -90,10 +92,15 @@ func (d *daemon) serve(ctx context.Context) error {
 	// The listener and the watchdog outlive ctx: the end is watched too.
 	behind, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	running, stop := context.WithCancel(ctx)
+	defer stop()
 	if d.cfg.Ops.Listen != "" {
 		if err := d.startOps(behind, &background); err != nil {
 			return err
 		}
+	}
+	if err := d.files.start(running, &background); err != nil {
+		return err
 	}
 	background.Go(func() { paceCollector(behind) })
 	background.Go(func() { d.retention.run(behind) })
@@ -103,8 +110,6 @@ func (d *daemon) serve(ctx context.Context) error {
 	defer signal.Stop(hup)
 
 	ended := make(chan error, len(d.gateways))
-	running, stop := context.WithCancel(ctx)
-	defer stop()
 	for _, g := range d.gateways {
 		go func() { ended <- g.run(running) }()
 	}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/config"
+	"transportd/internal/files"
+	"transportd/session"
+	"transportd/store"
+)
+
+// filesService hands files over for all gateways.
+type filesService struct {
+	server  *files.Server // nil: no listener
+	fetcher *files.Fetcher
+	log     *slog.Logger
+}
+
+func newFiles(c *config.Files, log *slog.Logger) *filesService {
+	s := &filesService{fetcher: files.NewFetcher(int64(c.MaxSize), c.AllowPrivate), log: log}
+	if c.Listen != "" {
+		s.server = &files.Server{Addr: c.Listen, URL: strings.TrimRight(c.URL, "/"), MaxSize: int64(c.MaxSize), Log: log}
+	}
+	return s
+}
+
+// start opens the listener, if there is one, and serves it until ctx is done.
+func (s *filesService) start(ctx context.Context, background *sync.WaitGroup) error {
+	if s.server == nil {
+		return nil
+	}
+	if err := s.server.Listen(ctx); err != nil {
+		return err
+	}
+	s.log.Info("files of networks", "address", s.server.ListenAddr(), "url", s.server.URL)
+	background.Go(func() {
+		if err := s.server.Run(ctx); err != nil {
+			s.log.Error("files can no longer be read", "err", err)
+		}
+	})
+	return nil
+}
+
+// serve makes the files of a gateway readable.
+func (s *filesService) serve(ctx context.Context, g *gateway, db *store.DB) (session.Files, error) {
+	domain := g.stream.Domain().Domain
+	if s.server != nil {
+		key, err := db.GatewayKey(ctx, domain, "files")
+		if err != nil {
+			return nil, err
+		}
+		s.server.Serve(domain, key, g.openMedia)
+	}
+	return &gatewayFiles{s, domain}, nil
+}
+
+// openMedia reads a file through the account of whom the link was made for.
+func (g *gateway) openMedia(ctx context.Context, t files.Target) (*bridges.Media, error) {
+	user, err := component.ParseJID(t.User)
+	if err != nil {
+		return nil, bridges.NewError(bridges.NotFound, "There is no such file.")
+	}
+	return g.sessions.OpenMedia(ctx, user, bridges.NetworkID(t.Network), t.Ref)
+}
+
+// gatewayFiles are the files of one gateway.
+type gatewayFiles struct {
+	*filesService
+	domain string
+}
+
+// Link implements session.Files.
+func (f *gatewayFiles) Link(user string, network bridges.NetworkID, file *bridges.File) string {
+	if f.server == nil {
+		return ""
+	}
+	return f.server.Link(files.Target{Gateway: f.domain, User: user, Network: string(network), Ref: file.Ref, Type: file.Type}, file.Name)
+}
+
+// Upload implements session.Files.
+func (f *gatewayFiles) Upload(address, name, typ string, size int64) *bridges.Upload {
+	if !files.Fetchable(address) {
+		return nil
+	}
+	return f.fetcher.Upload(address, name, typ, size)
+}
