@@ -248,7 +248,6 @@ func (w *archiveWrite) addLine(op *archive.AddLine) error {
 	if !op.Named {
 		return nil
 	}
-	// The first line of a name keeps it.
 	return w.exec("INSERT INTO line_names (archive, netid, at, tie) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", id, l.NetID, l.At, int64(l.Tie))
 }
 
