@@ -605,3 +605,41 @@ func (d *slowWrites) WriteArchive(ctx context.Context, ops []archive.Op) error {
 	time.Sleep(time.Millisecond)
 	return d.Model.WriteArchive(ctx, ops)
 }
+
+// twice is a database to which everything comes twice, as after a kill.
+type twice struct{ *archivetest.Model }
+
+func (d twice) WriteArchive(ctx context.Context, ops []archive.Op) error {
+	return errors.Join(d.Model.WriteArchive(ctx, ops), d.Model.WriteArchive(ctx, ops))
+}
+
+// Who leaves and comes back at once, many times over, is there each time, also when all
+// of it is repeated.
+func TestComingAndGoingAtOnce(t *testing.T) {
+	bubble(t, func(*archive.Archive, *archivetest.Model) {
+		a, err := archive.Open(archive.Options{Backend: twice{archivetest.NewModel()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		var seen []string
+		for i := range 5 {
+			alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+			hear(t, fmt.Sprint(i), alice, carol)
+			alice.Leave()
+			if i%2 == 1 {
+				carol.Record(&archive.Heard{Nick: "bob", Body: "without her"})
+			}
+			seen = append(seen, fmt.Sprint("bob: ", i))
+			if i == 2 { // nobody is in
+				carol.Leave()
+				carol = a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+			}
+		}
+		a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		want(t, a, "alice@x", strings.Join(seen, " | "))
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -47,7 +47,8 @@ type AddLine struct {
 }
 
 // Enter notes that a user hears an archive's lines from At on, and under which
-// room JID the user knows it. Leave ends that at At, exclusively.
+// room JID the user knows it. Leave ends that at At, exclusively: later than the
+// Enter, and earlier than the user's next one there.
 type Enter struct {
 	Room Room
 	User string // bare JID

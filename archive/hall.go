@@ -32,6 +32,7 @@ type hall struct {
 	freed   []freedSlot
 	present int
 	last    int64 // key of the last line, in microseconds
+	left    int64 // when the last one left
 	recent  []heard
 }
 

@@ -59,7 +59,7 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m.h = h
-	m.since = max(time.Now().UnixMicro(), h.last+1)
+	m.since = max(time.Now().UnixMicro(), h.last+1, h.left+1)
 	// What m hears must not stand before that, whatever the network's clock says, or
 	// ours when it is set back.
 	h.last = m.since - 1
@@ -97,7 +97,9 @@ func (m *Member) Leave() {
 			h.conclude(e) // while it is known who m is
 		}
 	}
-	h.a.Apply(&Leave{Room: h.name, User: m.user, At: max(time.Now().UnixMicro(), m.last+1)})
+	at := max(time.Now().UnixMicro(), m.last+1, m.since+1)
+	h.left, h.last = max(h.left, at), max(h.last, at-1) // what comes now is not m's any more
+	h.a.Apply(&Leave{Room: h.name, User: m.user, At: at})
 	h.members[m.slot] = nil
 	h.freed = append(h.freed, freedSlot{m.slot, time.Now()})
 	if h.present--; h.present == 0 {
@@ -105,7 +107,7 @@ func (m *Member) Leave() {
 			h.conclude(&h.recent[i])
 		}
 		delete(h.a.halls, h.name)
-		h.a.keepAhead(h.name, h.last)
+		h.a.keepAhead(h.name, max(h.last, h.left))
 	}
 	if key := (memberKey{h.name.Gateway, m.user, m.jid}); h.a.members[key] == m {
 		delete(h.a.members, key)

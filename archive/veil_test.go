@@ -146,7 +146,9 @@ func TestSettledWhileReading(t *testing.T) {
 			line("another", carol)
 			_ = a.Flush(context.Background())
 		}, "bob: all"},
-		"she leaves": {func(_ *archive.Archive, alice, _, _ *archive.Member, _ func(string, ...*archive.Member)) { alice.Leave() }, "bob: all"},
+		"she leaves": {func(_ *archive.Archive, alice, _, _ *archive.Member, _ func(string, ...*archive.Member)) {
+			alice.Leave()
+		}, "bob: all"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(*archive.Archive, *archivetest.Model) {

@@ -85,6 +85,9 @@ func (db *DB) AccountState(ctx context.Context, gateway, user, network, prefix s
 				err = broken
 				continue
 			}
+			if e.value == nil {
+				e.value = []byte{} // empty, and there
+			}
 		}
 		out[e.name] = e.value
 	}

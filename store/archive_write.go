@@ -328,7 +328,7 @@ func (w *archiveWrite) leave(op *archive.Leave) error {
 	if err != nil {
 		return err
 	}
-	return w.exec("UPDATE visits SET until = ? WHERE listener = ? AND archive = ? AND until IS NULL AND since <= ?", op.At, listener, id, op.At)
+	return w.exec("UPDATE visits SET until = ? WHERE listener = ? AND archive = ? AND until IS NULL AND since < ?", op.At, listener, id, op.At)
 }
 
 func (w *archiveWrite) restrict(op *archive.Restrict) error {

@@ -130,7 +130,7 @@ func (d *Model) apply(op archive.Op) {
 		d.visits[op.Room] = append(d.visits[op.Room], visit{user: op.User, since: op.At})
 	case *archive.Leave:
 		for i := range d.visits[op.Room] {
-			if v := &d.visits[op.Room][i]; v.user == op.User && v.until == 0 {
+			if v := &d.visits[op.Room][i]; v.user == op.User && v.until == 0 && v.since < op.At {
 				v.until = op.At
 			}
 		}
