@@ -3,7 +3,6 @@ package archive
 // What tests need of the inside.
 const (
 	SettleTime = settleTime
-	ClockDoubt = clockDoubt
 )
 
 var (

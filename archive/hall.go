@@ -12,8 +12,8 @@ import (
 const (
 	settleTime = 10 * time.Second // then who has not claimed a line did not get it
 	recallMost = 1024             // lines that wait for that
-	// A network's clock is believed when it is not ahead of ours by more.
-	clockDoubt = 10 * time.Second
+	// ClockDoubt: a network's clock is believed when it is not ahead of ours by more.
+	ClockDoubt = 10 * time.Second
 )
 
 var hashSeed = maphash.MakeSeed()
@@ -110,7 +110,7 @@ func (b bits) without(o bits) []int {
 // nextAt is the time of a line that is heard now: the network's, but never before
 // the last one, so that the archive's order is that in which lines were shown.
 func (h *hall) nextAt(at, now time.Time) int64 {
-	if at.IsZero() || at.After(now.Add(clockDoubt)) {
+	if at.IsZero() || at.After(now.Add(ClockDoubt)) {
 		at = now
 	}
 	us := at.UnixMicro()

@@ -277,5 +277,5 @@ func (s *Session) work(query func() (then func())) bool {
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0 && !s.keepsAny() && !s.unread && !s.loading
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0 && !s.keepsAny() && !s.unread && !s.loading && !s.behind
 }
