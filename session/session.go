@@ -122,6 +122,11 @@ func (s *Session) crash() {
 		})
 		s.guarded(r.removeSeats)
 	}
+	if s.loading { // what asked for it may be gone
+		s.loading = false
+		s.leave()
+		s.after(pendingAgain, s.readOn)
+	}
 	if time.Since(s.crashed) > crashSpan {
 		s.crashes = 0
 	}
@@ -266,8 +271,15 @@ func (s *Session) work(query func() (then func())) bool {
 	}
 	s.queries++
 	if s.m.work(func() {
-		then := query()
-		s.post(func() { s.queries--; then() })
+		then := s.crash // where query panics
+		defer func() {
+			if p := recover(); p != nil {
+				s.m.stats.panics.Add(1)
+				s.log.Error("a query of the session panicked, which is restarted", "panic", p, "stack", string(debug.Stack()))
+			}
+			s.post(func() { s.queries--; then() })
+		}()
+		then = query()
 	}) {
 		return true
 	}
