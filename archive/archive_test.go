@@ -482,20 +482,25 @@ func TestJournalFull(t *testing.T) {
 	}
 }
 
-func TestOpsInJournal(t *testing.T) {
+// someOps are ops of all kinds.
+func someOps() []archive.Op {
 	room := archive.Room{"g", "n", "#r", "o"}
 	key := archive.Key{12345678, 9}
-	ops := []archive.Op{
-		&archive.AddLine{room, archive.Line{Key: key, Only: "a", Self: true, Nick: "n", Body: strings.Repeat("ü", 5000), ID: "i", NetID: "x", Occupant: "o", Extra: []byte("<x/>"), Edited: 5, Retracted: 6}, true},
-		&archive.AddLine{room, archive.Line{Key: key, Except: "b"}, false},
+	return []archive.Op{
+		&archive.AddLine{room, archive.Line{Key: key, Only: "a", Self: true, Nick: "n", Body: strings.Repeat("ü", 5000), ID: "i", NetID: "x", Occupant: "o", Extra: []byte("<x/>"), Edited: 5, Retracted: 6}, false},
+		&archive.AddLine{room, archive.Line{Key: key, Except: "b"}, false}, &archive.AddLine{room, archive.Line{Key: key, NetID: "$x"}, true},
 		&archive.Enter{room, "u", "j", -1}, &archive.Leave{room, "u", 1 << 60},
 		&archive.Restrict{room, key, "", "e"}, &archive.Amend{room, key, "b", []byte("y"), 1, 2},
 		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "", true, false}},
-		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "$net", false, true}},
+		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "$y", false, true}},
+		&archive.SaveState{"g", "u", "n", map[string][]byte{"token": []byte("s1"), "sealed/key": {0, 255}, "empty": {}, "gone": nil}},
+		&archive.SaveState{"g", "u", "n", map[string][]byte{}},
 		&archive.SettlePrivate{"g", "u", key, true},
-		&archive.SaveState{"g", "u", "n", map[string][]byte{"gone": nil, "empty": {}, "sync": []byte("s1")}},
 	}
-	for _, op := range ops {
+}
+
+func TestOpsInJournal(t *testing.T) {
+	for _, op := range someOps() {
 		b := archive.AppendOp(nil, op)
 		got, err := archive.DecodeOp(b)
 		if err != nil || !reflect.DeepEqual(got, op) {
@@ -599,4 +604,42 @@ type slowWrites struct{ *archivetest.Model }
 func (d *slowWrites) WriteArchive(ctx context.Context, ops []archive.Op) error {
 	time.Sleep(time.Millisecond)
 	return d.Model.WriteArchive(ctx, ops)
+}
+
+// twice is a database to which everything comes twice, as after a kill.
+type twice struct{ *archivetest.Model }
+
+func (d twice) WriteArchive(ctx context.Context, ops []archive.Op) error {
+	return errors.Join(d.Model.WriteArchive(ctx, ops), d.Model.WriteArchive(ctx, ops))
+}
+
+// Who leaves and comes back at once, many times over, is there each time, also when all
+// of it is repeated.
+func TestComingAndGoingAtOnce(t *testing.T) {
+	bubble(t, func(*archive.Archive, *archivetest.Model) {
+		a, err := archive.Open(archive.Options{Backend: twice{archivetest.NewModel()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		var seen []string
+		for i := range 5 {
+			alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+			hear(t, fmt.Sprint(i), alice, carol)
+			alice.Leave()
+			if i%2 == 1 {
+				carol.Record(&archive.Heard{Nick: "bob", Body: "without her"})
+			}
+			seen = append(seen, fmt.Sprint("bob: ", i))
+			if i == 2 { // nobody is in
+				carol.Leave()
+				carol = a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+			}
+		}
+		a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		want(t, a, "alice@x", strings.Join(seen, " | "))
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

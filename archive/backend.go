@@ -47,7 +47,8 @@ type AddLine struct {
 }
 
 // Enter notes that a user hears an archive's lines from At on, and under which
-// room JID the user knows it. Leave ends that at At, exclusively.
+// room JID the user knows it. Leave ends that at At, exclusively: later than the
+// Enter, and earlier than the user's next one there.
 type Enter struct {
 	Room Room
 	User string // bare JID
@@ -103,6 +104,33 @@ const SealedState = "sealed/"
 type SaveState struct {
 	Gateway, User, Network string
 	Changes                map[string][]byte
+}
+
+// MaxState is how many bytes of names and values one SaveState has at most. It is one
+// record of the journal, and stored whole or not at all.
+const MaxState = 8 << 20
+
+// Size is how many bytes the names and values of changes take.
+func Size(changes map[string][]byte) (n int) {
+	for name, value := range changes {
+		n += len(name) + len(value)
+	}
+	return n
+}
+
+// weight is about how many bytes an op is long.
+func weight(op Op) int {
+	switch op := op.(type) {
+	case *AddLine:
+		return len(op.Line.Body) + len(op.Line.Extra)
+	case *Amend:
+		return len(op.Body) + len(op.Extra)
+	case *AddPrivate:
+		return len(op.Private.Body)
+	case *SaveState:
+		return Size(op.Changes)
+	}
+	return 0
 }
 
 func (*SaveState) op()     {}

@@ -3,7 +3,6 @@ package archive
 // What tests need of the inside.
 const (
 	SettleTime = settleTime
-	ClockDoubt = clockDoubt
 )
 
 var (
@@ -18,6 +17,7 @@ func Kill(a *Archive) {
 	a.w.closed = true
 	close(a.w.quit)
 	a.w.mu.Unlock()
+	a.w.cancel()
 	a.w.wg.Wait()
 	a.journal.broken = true // so that close leaves it as it is
 	_ = a.journal.close()

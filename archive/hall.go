@@ -12,8 +12,8 @@ import (
 const (
 	settleTime = 10 * time.Second // then who has not claimed a line did not get it
 	recallMost = 1024             // lines that wait for that
-	// A network's clock is believed when it is not ahead of ours by more.
-	clockDoubt = 10 * time.Second
+	// ClockDoubt: a network's clock is believed when it is not ahead of ours by more.
+	ClockDoubt = 10 * time.Second
 )
 
 var hashSeed = maphash.MakeSeed()
@@ -32,6 +32,7 @@ type hall struct {
 	freed   []freedSlot
 	present int
 	last    int64 // key of the last line, in microseconds
+	left    int64 // when the last one left
 	recent  []heard
 }
 
@@ -59,9 +60,13 @@ type heard struct {
 	key    Key
 	came   time.Time
 	line   *Line // nil once settled
+	named  bool  // AddLine.Named
 	except string
 	expect bits // members who were there
 	claims bits // those who got it
+	// told: how many ops there were when the database was told who does not get it;
+	// once it has so many it is done. 0: there is nobody.
+	told uint64
 }
 
 // bits is a set of slots.
@@ -74,6 +79,16 @@ func (b *bits) add(i int) {
 		*b = append(*b, 0)
 	}
 	(*b)[i/64] |= 1 << (i % 64)
+}
+
+// meets tells whether both have a slot in common.
+func (b bits) meets(o bits) bool {
+	for w := range min(len(b), len(o)) {
+		if b[w]&o[w] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // without returns the slots of b that are not in o.
@@ -95,7 +110,7 @@ func (b bits) without(o bits) []int {
 // nextAt is the time of a line that is heard now: the network's, but never before
 // the last one, so that the archive's order is that in which lines were shown.
 func (h *hall) nextAt(at, now time.Time) int64 {
-	if at.IsZero() || at.After(now.Add(clockDoubt)) {
+	if at.IsZero() || at.After(now.Add(ClockDoubt)) {
 		at = now
 	}
 	us := at.UnixMicro()
@@ -140,8 +155,9 @@ func (h *hall) claim(m *Member, hash uint64) (Key, bool) {
 }
 
 // remember keeps a line for others to claim.
-func (h *hall) remember(m *Member, hash uint64, l *Line, now time.Time) {
-	e := heard{hash: hash, key: l.Key, came: now, line: l, except: l.Except}
+func (h *hall) remember(m *Member, hash uint64, op *AddLine, now time.Time) {
+	l := &op.Line
+	e := heard{hash: hash, key: l.Key, came: now, line: l, named: op.Named, except: l.Except}
 	e.claims.add(m.slot)
 	for _, o := range h.members {
 		if o != nil && o.user != l.Except {
@@ -161,9 +177,11 @@ func (h *hall) remember(m *Member, hash uint64, l *Line, now time.Time) {
 	h.a.w.watch(h)
 }
 
-// forget drops lines nobody will claim any more.
+// forget drops lines nobody will claim any more, once the database knows who does not
+// get them.
 func (h *hall) forget() {
-	h.recent = slices.DeleteFunc(h.recent, func(e heard) bool { return e.line == nil })
+	done := h.a.w.done()
+	h.recent = slices.DeleteFunc(h.recent, func(e heard) bool { return e.line == nil && e.told <= done })
 }
 
 // conclude settles who gets a line: those who claimed it.
@@ -180,6 +198,7 @@ func (h *hall) conclude(e *heard) {
 	case len(missing) == 1 && e.except == "":
 		e.except = h.users[missing[0]]
 		h.a.Apply(&Restrict{Room: h.name, Key: e.key, Except: e.except})
+		e.told = h.a.w.taken()
 		return
 	}
 	first := true
@@ -193,8 +212,9 @@ func (h *hall) conclude(e *heard) {
 		// The key differs in the tie alone: it stands where the line was shown.
 		own := *l
 		own.Only, own.Except, own.Tie = user, "", l.Tie+uint32(slot)+1
-		h.a.Apply(&AddLine{Room: h.name, Line: own})
+		h.a.Apply(&AddLine{Room: h.name, Line: own, Named: e.named})
 	}
+	e.told = h.a.w.taken()
 }
 
 // settle concludes lines that are old enough, all of them where now is zero, and
@@ -216,22 +236,4 @@ func (h *hall) settle(now time.Time) bool {
 	}
 	h.forget()
 	return left
-}
-
-// hides tells whether a line that is not settled yet has not reached m.
-func (h *hall) hides(m *Member, key Key) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i := len(h.recent) - 1; i >= 0; i-- {
-		if e := &h.recent[i]; e.key == key {
-			return e.line != nil && !h.claimed(e, m.user)
-		}
-	}
-	return false
-}
-
-// claimed tells whether a user has claimed a line, now or before they left and came
-// back.
-func (h *hall) claimed(e *heard, user string) bool {
-	return slices.ContainsFunc(e.claims.without(nil), func(slot int) bool { return h.users[slot] == user })
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -32,12 +33,15 @@ const (
 	// thousand lines while the database cannot be written.
 	DefaultJournalSize = 32 << 20
 	minJournalSize     = journalHead + 2*4096
+	maxJournalSize     = 1 << 30
 )
 
 // Errors of the journal.
 var (
 	errFull   = errors.New("archive: the journal is full")
 	errBroken = errors.New("archive: the journal cannot be written any more")
+
+	errNoJournal = errors.New("this is not a journal of transportd; move the file away if nothing else needs it")
 	// ErrForeignJournal is returned for a journal with lines of another database.
 	ErrForeignJournal = errors.New("the journal holds lines of another database")
 )
@@ -88,50 +92,96 @@ func (j *journal) attach(database string, size int) ([]Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() == 0 {
-		// Zeros are written, not left out: a hole in the file could find the disk
-		// full when memory is written, which nothing could answer.
-		if err := zeros(j.file, size); err != nil {
-			_ = j.file.Truncate(0)
-			return nil, err
-		}
-	} else if info.Size() < minJournalSize || info.Size() > 1<<30 {
-		return nil, errors.New("this is not a journal of transportd")
-	} else {
-		size = int(info.Size())
-	}
-	j.mem, err = syscall.Mmap(int(j.file.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("map into memory: %w", err)
-	}
-	part := (size - journalHead) / 2
-	for i := range j.halves {
-		j.halves[i].mem = j.mem[journalHead+i*part : journalHead+(i+1)*part]
-	}
-	ops, err := j.replay()
+	ours, fresh, err := look(j.file, info.Size())
 	if err != nil {
 		return nil, err
 	}
-	owner := sha256.Sum256([]byte(database))
-	head := j.mem[:journalHead]
-	at := len(journalMagic)
-	switch {
-	case string(head[:at]) != journalMagic:
-		if len(ops) > 0 || head[0] != 0 {
-			return nil, errors.New("this is not a journal of transportd")
+	sized := info.Size() >= minJournalSize && info.Size() <= maxJournalSize
+	if !fresh && !(ours && sized) {
+		return nil, errNoJournal
+	}
+	var ops []Op
+	if sized {
+		if ops, err = j.mapped(int(info.Size())); err != nil {
+			return nil, err
 		}
-		copy(head[at:], owner[:])
-		copy(head, journalMagic)
-	case string(head[at:at+len(owner)]) != string(owner[:]):
+	}
+	if fresh && len(ops) > 0 {
+		return nil, errNoJournal // nobody knows of which database
+	}
+	owner := sha256.Sum256([]byte(database))
+	if fresh {
+		return nil, j.create(size, owner[:])
+	}
+	// The file may have been another database's, which has everything.
+	whose := j.mem[len(journalMagic):journalHead][:len(owner)]
+	if string(whose) != string(owner[:]) {
 		if len(ops) > 0 {
 			return nil, ErrForeignJournal
 		}
-		copy(head[at:], owner[:])
+		copy(whose, owner[:])
 	}
 	return ops, nil
 }
 
+// mapped maps the file into memory and reads what it holds.
+func (j *journal) mapped(size int) (ops []Op, err error) {
+	if j.mem, err = syscall.Mmap(int(j.file.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED); err != nil {
+		return nil, fmt.Errorf("map into memory: %w", err)
+	}
+	part := (size - journalHead) / 2
+	for i := range j.halves {
+		j.halves[i] = half{mem: j.mem[journalHead+i*part : journalHead+(i+1)*part]}
+	}
+	return j.replay()
+}
+
+// create makes the file anew. Zeros are written, not left out: a hole in it could find
+// the disk full when memory is written, which nothing could answer. The head comes
+// last, and what is not complete is made again by the next start.
+func (j *journal) create(size int, owner []byte) error {
+	if j.mem != nil {
+		if err := syscall.Munmap(j.mem); err != nil {
+			return err
+		}
+		j.mem = nil
+	}
+	if err := zeros(j.file, size); err != nil {
+		_ = j.file.Truncate(0)
+		return err
+	}
+	if _, err := j.file.WriteAt(append([]byte(journalMagic), owner...), 0); err != nil {
+		return err
+	}
+	if err := j.file.Sync(); err != nil {
+		return err
+	}
+	_, err := j.mapped(size)
+	return err
+}
+
+// look tells whether a file begins as a journal; or whether it is fresh: empty, or one
+// whose making was cut off, with nothing but zeros in its head or a beginning of what
+// belongs there.
+func look(f *os.File, size int64) (ours, fresh bool, err error) {
+	head := make([]byte, min(size, journalHead))
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return false, false, err
+	}
+	known := 0
+	for known < min(len(head), len(journalMagic)) && head[known] == journalMagic[known] {
+		known++
+	}
+	if known == len(journalMagic) {
+		return true, false, nil
+	}
+	return false, !bytes.ContainsFunc(head[known:], func(r rune) bool { return r != 0 }), nil
+}
+
 func zeros(f *os.File, size int) error {
+	if err := f.Truncate(int64(size)); err != nil {
+		return err
+	}
 	chunk := make([]byte, 1<<16)
 	for off := 0; off < size; off += len(chunk) {
 		if _, err := f.WriteAt(chunk[:min(len(chunk), size-off)], int64(off)); err != nil {

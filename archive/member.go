@@ -1,9 +1,7 @@
 package archive
 
 import (
-	"context"
 	"maps"
-	"slices"
 	"time"
 )
 
@@ -61,7 +59,7 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m.h = h
-	m.since = max(time.Now().UnixMicro(), h.last+1)
+	m.since = max(time.Now().UnixMicro(), h.last+1, h.left+1)
 	// What m hears must not stand before that, whatever the network's clock says, or
 	// ours when it is set back.
 	h.last = m.since - 1
@@ -99,7 +97,9 @@ func (m *Member) Leave() {
 			h.conclude(e) // while it is known who m is
 		}
 	}
-	h.a.Apply(&Leave{Room: h.name, User: m.user, At: max(time.Now().UnixMicro(), m.last+1)})
+	at := max(time.Now().UnixMicro(), m.last+1, m.since+1)
+	h.left, h.last = max(h.left, at), max(h.last, at-1) // what comes now is not m's any more
+	h.a.Apply(&Leave{Room: h.name, User: m.user, At: at})
 	h.members[m.slot] = nil
 	h.freed = append(h.freed, freedSlot{m.slot, time.Now()})
 	if h.present--; h.present == 0 {
@@ -107,7 +107,7 @@ func (m *Member) Leave() {
 			h.conclude(&h.recent[i])
 		}
 		delete(h.a.halls, h.name)
-		h.a.keepAhead(h.name, h.last)
+		h.a.keepAhead(h.name, max(h.last, h.left))
 	}
 	if key := (memberKey{h.name.Gateway, m.user, m.jid}); h.a.members[key] == m {
 		delete(h.a.members, key)
@@ -154,7 +154,7 @@ func (m *Member) Record(in *Heard) (Key, bool) {
 		m.last = l.At
 	}
 	if shared {
-		h.remember(m, hash, l, now)
+		h.remember(m, hash, op, now)
 	}
 	return l.Key, true
 }
@@ -203,142 +203,4 @@ func (m *Member) Amend(key Key, body string, extra []byte, at time.Time) bool {
 // In its place stands tombstone, XML that tells so.
 func (m *Member) Retract(key Key, tombstone []byte, at time.Time) bool {
 	return m.h.a.Apply(&Amend{Room: m.h.name, Key: key, Extra: tombstone, Retracted: at.UnixMicro()})
-}
-
-// Lines returns a part of what a user has seen of a room, in rising order, and
-// whether there is more in the direction asked for. It waits for what is on its
-// way to the database. It blocks on it, under ctx.
-func (a *Archive) Lines(ctx context.Context, q *Query) (lines []Line, more bool, err error) {
-	if err := a.Flush(ctx); err != nil {
-		return nil, false, err
-	}
-	if lines, more, err = a.backend.ArchiveLines(ctx, q); err != nil {
-		return nil, false, err
-	}
-	return a.seen(q.Gateway, q.User, q.JID, lines), more, nil
-}
-
-// seen leaves out lines of which it is not settled that the user gets them.
-func (a *Archive) seen(gateway, user, jid string, lines []Line) []Line {
-	a.mu.Lock()
-	m := a.members[memberKey{gateway, user, jid}]
-	a.mu.Unlock()
-	if m == nil {
-		return lines
-	}
-	return slices.DeleteFunc(lines, func(l Line) bool { return m.h.hides(m, l.Key) })
-}
-
-// Count counts what Lines would return without a limit.
-func (a *Archive) Count(ctx context.Context, q *Query) (int, error) {
-	if err := a.Flush(ctx); err != nil {
-		return 0, err
-	}
-	return a.backend.ArchiveCount(ctx, q)
-}
-
-// ByKey returns those of the lines that the user sees.
-func (a *Archive) ByKey(ctx context.Context, gateway, user, jid string, keys []Key) ([]Line, error) {
-	if err := a.Flush(ctx); err != nil {
-		return nil, err
-	}
-	lines, err := a.backend.ArchiveByKey(ctx, gateway, user, jid, keys)
-	return a.seen(gateway, user, jid, lines), err
-}
-
-// ByNetID is ByKey for lines the network refers to by what it calls them.
-func (a *Archive) ByNetID(ctx context.Context, gateway, user, jid string, netIDs []string) ([]Line, error) {
-	if err := a.Flush(ctx); err != nil {
-		return nil, err
-	}
-	lines, err := a.backend.ArchiveByNetID(ctx, gateway, user, jid, netIDs)
-	return a.seen(gateway, user, jid, lines), err
-}
-
-// PrivateByID finds one-to-one lines with a peer by message id or by what the
-// network calls them, the latest first.
-func (a *Archive) PrivateByID(ctx context.Context, gateway, user, peer string, ids []string) ([]Private, error) {
-	if err := a.Flush(ctx); err != nil {
-		return nil, err
-	}
-	return a.backend.PrivateByID(ctx, gateway, user, peer, ids)
-}
-
-// State returns what a driver keeps of an account under names that begin with
-// prefix (SaveState).
-func (a *Archive) State(ctx context.Context, gateway, user, network, prefix string) (map[string][]byte, error) {
-	if err := a.Flush(ctx); err != nil {
-		return nil, err
-	}
-	return a.backend.AccountState(ctx, gateway, user, network, prefix)
-}
-
-// Recent finds the latest of the user's own lines in a room by its message id.
-func (a *Archive) Recent(ctx context.Context, gateway, user, jid, id string) (Line, bool, error) {
-	if err := a.Flush(ctx); err != nil {
-		return Line{}, false, err
-	}
-	return a.backend.ArchiveRecent(ctx, gateway, user, jid, id)
-}
-
-// Has reports whether a line that a network plays back is one the user has seen
-// already. taken are the keys that earlier lines of the same playback were found
-// to be; it is added to.
-func (a *Archive) Has(ctx context.Context, gateway, user, jid string, in *Heard, taken map[Key]bool) (bool, error) {
-	if in.At.IsZero() {
-		return false, nil
-	}
-	lines, _, err := a.Lines(ctx, &Query{
-		Gateway: gateway, User: user, JID: jid, Limit: sameLimit,
-		From: in.At.Add(-sameBefore).UnixMicro(), To: in.At.Add(sameAfter).UnixMicro(),
-	})
-	if err != nil {
-		return false, err
-	}
-	for i := range lines {
-		l := &lines[i]
-		if taken[l.Key] {
-			continue
-		}
-		if in.NetID != "" && l.NetID != "" {
-			if in.NetID != l.NetID {
-				continue
-			}
-		} else if l.Nick != in.Nick || l.Body != in.Body {
-			continue
-		}
-		taken[l.Key] = true
-		return true, nil
-	}
-	return false, nil
-}
-
-// How far the times of a line may lie apart when it is heard and when it is played
-// back: live lines may carry our clock, and arrive late.
-const (
-	sameBefore = 5 * time.Second
-	sameAfter  = 30 * time.Second
-	sameLimit  = 2000
-)
-
-// Pending returns a user's one-to-one lines that have not reached anybody,
-// oldest first, at most limit.
-func (a *Archive) Pending(ctx context.Context, gateway, user string, limit int) ([]Private, error) {
-	if err := a.Flush(ctx); err != nil {
-		return nil, err
-	}
-	return a.backend.PendingPrivate(ctx, gateway, user, limit)
-}
-
-// Begin ends what an earlier process left open at a gateway: nobody is in any room
-// when a process begins. Call it before anybody enters. It returns who has
-// one-to-one lines pending.
-func (a *Archive) Begin(ctx context.Context, gateway string) ([]string, error) {
-	if err := a.Flush(ctx); err != nil {
-		return nil, err
-	}
-	if err := a.backend.CloseVisits(ctx, gateway, time.Now()); err != nil {
-		return nil, err
-	}
-	return a.backend.PendingUsers(ctx, gateway)
 }

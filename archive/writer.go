@@ -12,6 +12,7 @@ import (
 const (
 	gather     = 15 * time.Millisecond // lines of a burst come in one transaction
 	batchLimit = 1000                  // ops in one transaction
+	batchBytes = 4 << 20               // and about how much in them, beyond the first
 	retryAfter = time.Second
 	writeTime  = 20 * time.Second
 	closeTime  = 5 * time.Second
@@ -42,6 +43,8 @@ type writer struct {
 	written  chan struct{} // closed, and renewed, after each attempt
 	wake     chan struct{} // has room for one
 	quit     chan struct{}
+	ctx      context.Context // of writes; ends when there is no more time for them
+	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	watching map[*hall]struct{} // halls with unsettled lines
 }
@@ -50,6 +53,7 @@ func (w *writer) start(a *Archive, left []Op) {
 	w.a = a
 	w.written, w.wake, w.quit = make(chan struct{}), make(chan struct{}, 1), make(chan struct{})
 	w.watching = make(map[*hall]struct{})
+	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if len(left) > 0 {
 		pending := a.journal.pending()
 		first := 1 - a.journal.active
@@ -148,7 +152,7 @@ func (w *writer) linger() {
 // database refuses it is tried again every second.
 func (w *writer) batch() bool {
 	w.mu.Lock()
-	n := min(len(w.queue), batchLimit)
+	n := w.fitting()
 	if n == 0 {
 		w.hurry = false
 		w.mu.Unlock()
@@ -185,6 +189,9 @@ func (w *writer) batch() bool {
 			w.queue = nil
 		}
 		w.done0 += uint64(n)
+		if w.a.journal != nil { // before anybody hears of it: Drain empties it then
+			w.a.journal.release(halves)
+		}
 	}
 	more := len(w.queue) > 0
 	if !more {
@@ -195,9 +202,6 @@ func (w *writer) batch() bool {
 	closed := w.closed
 	w.mu.Unlock()
 	if err == nil {
-		if w.a.journal != nil {
-			w.a.journal.release(halves)
-		}
 		return more
 	}
 	if closed {
@@ -210,8 +214,19 @@ func (w *writer) batch() bool {
 	return true
 }
 
+// fitting is how many ops the next transaction takes.
+func (w *writer) fitting() int {
+	size := 0
+	for i := range w.queue {
+		if size += weight(w.queue[i].op); i == batchLimit || i > 0 && size > batchBytes {
+			return i
+		}
+	}
+	return len(w.queue)
+}
+
 func (w *writer) write(ops []Op) error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	ctx, cancel := context.WithTimeout(w.ctx, writeTime)
 	defer cancel()
 	return w.a.backend.WriteArchive(ctx, ops)
 }
@@ -219,23 +234,41 @@ func (w *writer) write(ops []Op) error {
 // salvageAfter is how often a batch is refused until its ops are tried alone.
 const salvageAfter = 3
 
-// salvage writes the ops of a batch one by one: where some can be stored, those
-// that cannot are at fault themselves. They are given up, so that they do not hold
-// up all that come after them.
+// salvage writes the ops of a batch one by one: those that cannot be stored while
+// others can are at fault themselves. They are given up, so that they do not hold up
+// all that come after them.
 func (w *writer) salvage(ops []Op, why error) error {
-	refused, stored := map[Op]error{}, 0
+	var good Op // stored; to store it once more changes nothing, and shows that the database is there
+	refused, row := map[Op]error{}, 0
+	begun := time.Now()
 	for _, op := range ops {
 		err := w.write([]Op{op})
 		if err == nil {
-			stored++
+			good, row = op, 0
 			continue
 		}
 		refused[op] = err
-		if stored == 0 && len(refused) > 3 {
-			return why // the database takes nothing
+		switch row++; {
+		case good == nil && time.Since(begun) > writeTime:
+			return why
+		case good != nil && row > refusedInRow:
+			if w.write([]Op{good}) != nil {
+				return why
+			}
+			row = 0
 		}
 	}
-	if stored == 0 {
+	// The database may have been away for a moment: what it takes now is not at fault,
+	// and what it does not take between two others is.
+	if good == nil || w.write([]Op{good}) != nil {
+		return why
+	}
+	for op := range refused {
+		if w.write([]Op{op}) == nil {
+			return why // and everything once more, in its order
+		}
+	}
+	if w.write([]Op{good}) != nil {
 		return why
 	}
 	for op, err := range refused {
@@ -245,12 +278,28 @@ func (w *writer) salvage(ops []Op, why error) error {
 	return nil
 }
 
+// refusedInRow is after how many refusals it is looked whether the database is there.
+const refusedInRow = 3
+
 func (w *writer) report(err error) {
 	if err != nil {
 		w.a.log.Error("lines cannot be stored now; they are kept and tried again", "err", err)
 		return
 	}
 	w.a.log.Info("lines can be stored again")
+}
+
+// taken is how many ops there have been; done, how many of them the database has.
+func (w *writer) taken() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.put0
+}
+
+func (w *writer) done() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done0
 }
 
 // flush waits until what was put before is in the database.
@@ -352,6 +401,7 @@ func (w *writer) close() error {
 	w.closed = true
 	close(w.quit)
 	w.mu.Unlock()
+	w.cancel() // one that hangs
 	w.wg.Wait()
 	return err
 }

@@ -143,6 +143,9 @@ type StateStore interface {
 	Load(ctx context.Context, prefix string) (map[string][]byte, error)
 }
 
+// MaxCommit is how many bytes names and values of one Commit have at most.
+const MaxCommit = 8 << 20
+
 // SealedState begins the names of what Commit stores encrypted.
 const SealedState = "sealed/"
 
@@ -306,7 +309,9 @@ type Sink interface {
 	// keeps its place among the events and blocks as Emit does; it does not wait for
 	// the database. What a killed process has not stored of it comes again: the
 	// driver then repeats the events since, with the same MessageIDs and with
-	// Message.Replay set.
+	// Message.Replay set. More than MaxCommit is an *Error of kind TooLarge, and
+	// nothing is stored; who has more divides it, and puts what must not be ahead of
+	// the rest (a cursor) into the last part: commits are stored in their order.
 	Commit(ctx context.Context, changes map[string][]byte) error
 	// Go runs f in a goroutine that Run's caller recovers, counts and awaits:
 	// the only way a driver starts one. ctx ends with Run's. A driver may hold its

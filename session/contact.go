@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -285,7 +286,11 @@ func (s *Session) tellPart(c *contact, ev *piece, adorn func(*keptMessage, *piec
 	if adorn != nil {
 		adorn(&k, ev)
 	}
-	s.recordPrivate(&k)
+	s.recordPrivate(&k, ev.Replay)
+	if s.behind && !s.unreadable && !k.key.IsZero() {
+		s.leave() // those before it are still to be read
+		return
+	}
 	s.showPrivate(k, ev.Replay)
 }
 
@@ -296,6 +301,10 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 	r := s.rooms[k.via]
 	if !s.up || r != nil && r.anyUnsure() { // first it must be known which clients are there
 		s.keep(k)
+		return
+	}
+	if !k.key.IsZero() && s.wayFull() {
+		s.leave()
 		return
 	}
 	from, to := k.from, []component.JID(nil)
@@ -328,19 +337,30 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 	s.wrote(k)
 }
 
-// keep holds a private line until the stream is back.
+// keep holds a private line until the stream is back. Where there are too many, those
+// that are in the archive are left there; others are cut, the oldest first.
 func (s *Session) keep(k keptMessage) {
 	if len(s.kept) >= maxKept {
-		s.kept = s.kept[1:] // where it is stored, it is delivered after the next restart
-		s.keptCut++
-		s.m.stats.cut.Add(1)
+		if !k.key.IsZero() {
+			s.leave()
+			return
+		}
+		i := slices.IndexFunc(s.kept, func(k keptMessage) bool { return k.key.IsZero() })
+		if i >= 0 {
+			s.keptCut++
+			s.m.stats.cut.Add(1)
+		} else {
+			i = len(s.kept) - 1
+			s.leave()
+		}
+		s.kept = slices.Delete(s.kept, i, i+1)
 	}
 	s.kept = append(s.kept, k)
 }
 
 // deliverKept sends what came while there was no stream, with its true time.
 func (s *Session) deliverKept() {
-	if !s.up || len(s.kept) == 0 {
+	if !s.up {
 		return
 	}
 	kept, cut := s.kept, s.keptCut
@@ -352,10 +372,13 @@ func (s *Session) deliverKept() {
 	for i, k := range kept {
 		s.showPrivate(k, true)
 		if !s.up {
-			s.kept = append(s.kept, kept[i+1:]...)
+			for _, k := range kept[i+1:] {
+				s.keep(k)
+			}
 			return
 		}
 	}
+	s.readOn()
 }
 
 // onRenamed is a person's new nick outside rooms, or the outcome of the user's own.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 )
@@ -60,7 +61,9 @@ type link struct {
 	rooms map[bridges.RoomID]*room // entered, by the network's name for them
 
 	comparing int                 // playbacks that are being compared with the archive
-	commits   []map[string][]byte // wait for that
+	commits   []map[string][]byte // wait for that, or for the archive to have room
+	full      bool                // it has had none
+	again     *time.Timer         // tries it again
 
 	helpers sync.WaitGroup
 	runCtx  context.Context
@@ -171,6 +174,9 @@ func (l *link) Emit(ctx context.Context, ev bridges.Event) error {
 
 // Commit implements bridges.Sink.
 func (l *link) Commit(ctx context.Context, changes map[string][]byte) error {
+	if archive.Size(changes) > min(bridges.MaxCommit, archive.MaxState) {
+		return bridges.NewError(bridges.TooLarge, "")
+	}
 	return l.s.emit(ctx, input{l: l, commit: changes})
 }
 

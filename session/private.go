@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -30,21 +31,75 @@ type onWay struct {
 // private is what a session knows of one-to-one lines that have not reached the
 // user for certain.
 type private struct {
-	way      []onWay // in the order they were sent; at most maxKept
+	way      []onWay // in the order they were sent; at most maxWay
 	watching bool
 	late     []keptMessage // came back: the user had no client; at most maxKept
+	lateMore bool          // the archive has more of them
 	lateCut  int
 	lateTry  time.Time
-	loading  bool // what the last process left is still to be read
+
+	loading    bool // pending lines are being read from the archive
+	unreadable bool // that did not succeed
+	// behind: the archive has pending lines that are not here. Those that come meanwhile
+	// stay there too, so that all are delivered in their order.
+	behind bool
+	left   int // how many were left there
+
+	newest, playedBack int64 // times of the last lines' keys, see privateKey
+}
+
+// maxWay bounds the lines on their way with those that may still come back. Of those
+// that have not been read for certain there are maxKept, others wait.
+const maxWay = 4 * maxKept
+
+// leave leaves a line that is pending to the archive, where it is read once those before
+// it are through.
+func (s *Session) leave() {
+	s.behind = true
+	s.left++
+}
+
+// wayFull tells whether as many lines are on their way as may be lost with the stream.
+func (s *Session) wayFull() bool {
+	if len(s.way) < maxKept {
+		return false
+	}
+	s.confirmWay(s.m.stream.Confirmed())
+	unsure := 0
+	for i := range s.way {
+		if !s.way[i].safe {
+			unsure++
+		}
+	}
+	return unsure >= maxKept
+}
+
+// privateKey is the key of a one-to-one line from a network. Those that come now stand
+// in the order they come in; old ones, played back, where their time says, and those of
+// one millisecond in their order.
+func (s *Session) privateKey(at time.Time, old bool) archive.Key {
+	if now := time.Now(); !old && at.After(now.Add(archive.ClockDoubt)) {
+		at = now
+	}
+	k := s.m.archive.NewKey(at)
+	last := &s.newest
+	if old {
+		last = &s.playedBack
+	}
+	if !old || *last < k.At+time.Millisecond.Microseconds() {
+		k.At = max(k.At, *last+1)
+	}
+	*last = k.At
+	return k
 }
 
 // recordPrivate stores a one-to-one line from the network until it has reached the
 // user, and for export.
-func (s *Session) recordPrivate(k *keptMessage) {
+func (s *Session) recordPrivate(k *keptMessage, old bool) {
 	if s.m.archive == nil || !s.recordsPrivate() || k.body == "" {
 		return
 	}
-	key := s.m.archive.NewKey(k.at)
+	key := s.privateKey(k.at, old)
 	if !s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
 		Key: key, Peer: k.from.String(), Nick: k.nick, Via: k.via, ID: k.id, Body: k.body, NetID: string(k.net), Pending: true,
 	}}) {
@@ -78,8 +133,10 @@ func (s *Session) settled(k *keptMessage, again bool) {
 
 // wrote notes that a line was written to the stream.
 func (s *Session) wrote(k keptMessage) {
-	if len(s.way) >= maxKept {
-		s.settled(&s.way[0].k, false)
+	if len(s.way) >= maxWay {
+		if w := &s.way[0]; !w.safe && !w.k.key.IsZero() {
+			s.leave()
+		}
 		s.way = slices.Delete(s.way, 0, 1)
 	}
 	s.way = append(s.way, onWay{k: k, sent: time.Now()})
@@ -94,6 +151,7 @@ func (s *Session) watchWay() {
 	s.after(confirmEvery, func() {
 		s.watching = false
 		s.confirmWay(s.m.stream.Confirmed())
+		s.readOn()
 		s.watchWay()
 	})
 }
@@ -161,9 +219,18 @@ func (s *Session) cameBack(st *component.Stanza) {
 	}
 	s.way = slices.Delete(s.way, i, i+1)
 	if len(s.late) >= maxKept {
-		s.late = slices.Delete(s.late, 0, 1)
-		s.lateCut++
-		s.m.stats.cut.Add(1)
+		if !k.key.IsZero() {
+			s.lateMore = true
+			return
+		}
+		i := slices.IndexFunc(s.late, func(k keptMessage) bool { return k.key.IsZero() })
+		if i >= 0 {
+			s.lateCut++
+			s.m.stats.cut.Add(1)
+		} else {
+			s.lateMore, i = true, len(s.late)-1
+		}
+		s.late = slices.Delete(s.late, i, i+1)
 	}
 	s.late = append(s.late, k)
 }
@@ -177,7 +244,10 @@ func (s *Session) deliverLate() {
 	late := s.late
 	s.late = nil
 	s.keptCut += s.lateCut
-	s.lateCut = 0
+	if s.lateMore {
+		s.leave()
+	}
+	s.lateCut, s.lateMore = 0, false
 	for _, k := range append(late, s.takeKept()...) {
 		s.keep(k)
 	}
@@ -188,43 +258,63 @@ func (s *Session) deliverLate() {
 // delivered, where the database or a worker could not be had.
 const pendingAgain = 10 * time.Second
 
-// loadPending brings back what the last process had not delivered for certain.
+// readOn reads more of what is pending, once there is room for it.
+func (s *Session) readOn() {
+	if s.behind && s.up && !s.loading && !s.leaving && len(s.kept) == 0 && !s.wayFull() {
+		s.loadPending()
+	}
+}
+
+// loadPending brings back what has not been delivered for certain: by the last process,
+// or by this one, where there was too much of it for memory. It is read a part at a
+// time, and delivered in its order.
 func (s *Session) loadPending() {
 	user := s.user.String()
-	again := s.loading // it has been said already
+	known, left := s.undelivered(), s.left
+	limit := len(known) + maxKept
 	s.loading = true
 	if !s.work(func() func() {
 		ctx, cancel := s.m.queryContext()
 		defer cancel()
-		lines, err := s.m.archive.Pending(ctx, s.m.domain.Domain, user, maxKept)
+		lines, err := s.m.archive.Pending(ctx, s.m.domain.Domain, user, limit)
 		return func() {
 			if err != nil {
-				if !again {
-					s.log.Error("one-to-one lines that came before the restart cannot be read; it is tried again", "error", err)
+				if !s.unreadable {
+					s.log.Error("one-to-one lines that wait in the archive cannot be read; it is tried again", "error", err)
 				}
+				s.unreadable = true
 				s.after(pendingAgain, s.loadPending)
 				return
 			}
-			s.loading = false
-			known := s.undelivered()
-			var back []keptMessage
-			for i := range lines {
-				p := &lines[i]
-				if known[p.Key] {
-					continue // it came after the restart
-				}
-				if from, err := component.ParseJID(p.Peer); err == nil {
-					back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key, net: bridges.MessageID(p.NetID)})
-				}
-			}
-			for _, k := range append(back, s.takeKept()...) {
-				s.keep(k)
-			}
-			s.deliverKept()
+			s.loading, s.unreadable = false, false
+			s.behind = len(lines) == limit || s.left != left
+			s.pending(lines, known)
 		}
 	}) {
 		s.after(pendingAgain, s.loadPending)
 	}
+}
+
+// pending delivers lines of the archive, but for those that are known: before they were
+// read, or now.
+func (s *Session) pending(lines []archive.Private, known map[archive.Key]bool) {
+	maps.Copy(known, s.undelivered())
+	var back []keptMessage
+	for i := range lines {
+		p := &lines[i]
+		from, err := component.ParseJID(p.Peer)
+		switch {
+		case known[p.Key]: // also one that came after the restart
+		case err != nil:
+			s.settled(&keptMessage{key: p.Key}, false)
+		default:
+			back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key, net: bridges.MessageID(p.NetID)})
+		}
+	}
+	for _, k := range append(back, s.takeKept()...) {
+		s.keep(k)
+	}
+	s.deliverKept()
 }
 
 // undelivered are the keys of lines that this session knows of and that the archive
@@ -257,7 +347,10 @@ func (m *Manager) restorePending() {
 	m.pending = nil
 	m.paced(len(users), func(i int) {
 		if jid, err := component.ParseJID(users[i]); err == nil {
-			m.post(jid.Bare(), (*Session).loadPending)
+			m.post(jid.Bare(), func(s *Session) {
+				s.leave()
+				s.readOn()
+			})
 		}
 	})
 }

@@ -3,8 +3,10 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"transportd/bridges"
@@ -96,7 +98,8 @@ func TestPrivateLinesOverARestart(t *testing.T) {
 	})
 }
 
-func TestPrivateLinesAreBounded(t *testing.T) {
+// Of lines that came back the archive keeps those for which there is no room.
+func TestManyPrivateLinesThatCameBack(t *testing.T) {
 	recorded(t, func(w *world) {
 		w.join("phone", "Alice")
 		var ids []string
@@ -108,8 +111,14 @@ func TestPrivateLinesAreBounded(t *testing.T) {
 			w.from("<message type='error' from='ALICE' to='bob%net@GW' id='" + id + "'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>")
 		}
 		w.from("<presence from='ALICE/phone' to='GW'/>")
-		if n := len(w.news()); n != maxKept {
-			t.Errorf("%d lines come late", n)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		var late []string
+		for _, s := range w.news() {
+			late = append(late, between(s, `id="`, `"`))
+		}
+		if !slices.Equal(late, ids) {
+			t.Errorf("of %d lines %d come late", len(ids), len(late))
 		}
 	})
 }
@@ -158,5 +167,154 @@ func TestPendingLinesWhileTheDatabaseIsAway(t *testing.T) {
 		w.lines.Fail(nil)
 		time.Sleep(time.Minute)
 		w.expect(`<body>kept</body>`)
+	})
+}
+
+// backlog is more lines than are held in memory.
+const backlog = 2*maxKept + 300
+
+// told are the bodies of one-to-one lines that were sent.
+func (w *world) told() (out []string) {
+	w.t.Helper()
+	for _, s := range w.news() {
+		if m := bodyPattern.FindStringSubmatch(s); m != nil && strings.Contains(s, `type="chat"`) {
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
+// numbers are the texts of so many lines.
+func numbers(n int) (out []string) {
+	for i := range n {
+		out = append(out, fmt.Sprint("line ", i))
+	}
+	return out
+}
+
+func (w *world) mustTell(got, want []string) {
+	w.t.Helper()
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			w.t.Fatalf("of %d lines, number %d is %q, not %q", len(got), i, got[i], want[i])
+		}
+	}
+	if len(got) != len(want) {
+		w.t.Fatalf("there are %d lines, not %d", len(got), len(want))
+	}
+}
+
+// More one-to-one lines than are held in memory come while there is no stream: all of
+// them are delivered, once, in their order, and those that come meanwhile behind them.
+func TestManyPrivateLinesWithoutAStream(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.cut()
+		lines := numbers(backlog + 10)
+		for _, text := range lines[:backlog] {
+			w.tell("bob", text)
+		}
+		w.stream.reads(20 * time.Second)
+		w.mend()
+		w.answer(nil)
+		got := w.told()
+		if len(got) > maxKept {
+			t.Errorf("%d lines are on their way that nobody has read", len(got))
+		}
+		for _, text := range lines[backlog:] {
+			w.tell("bob", text)
+			got = append(got, w.told()...)
+		}
+		for range 60 {
+			time.Sleep(10 * time.Second)
+			got = append(got, w.told()...)
+		}
+		w.mustTell(got, lines)
+		w.tell("bob", "at last")
+		w.mustTell(w.told(), []string{"at last"})
+		time.Sleep(time.Hour)
+		w.cut()
+		w.mend()
+		w.mustTell(w.told(), nil)
+	})
+}
+
+// The same over a restart, during which the database is away for a while.
+func TestManyPrivateLinesOverARestart(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.cut()
+		lines := numbers(backlog)
+		for _, text := range lines {
+			w.tell("bob", text)
+		}
+		w.restart()
+		w.mend()
+		w.lines.Fail(errors.New("away"))
+		if err := w.m.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.lines.Fail(nil)
+		var got []string
+		for range 60 {
+			time.Sleep(10 * time.Second)
+			got = append(got, w.told()...)
+		}
+		w.mustTell(got, lines)
+		w.restart()
+		if err := w.m.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.mustTell(w.told(), nil)
+	})
+}
+
+// A stream that breaks again and again while many lines are delivered costs none, and
+// none comes under another id; the order is kept.
+func TestManyPrivateLinesOverBreaks(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.cut()
+		lines := numbers(backlog)
+		for _, text := range lines {
+			w.tell("bob", text)
+		}
+		seen := map[string]string{}
+		var order []string
+		look := func() {
+			for _, s := range w.news() {
+				m := bodyPattern.FindStringSubmatch(s)
+				if m == nil || !strings.Contains(s, `type="chat"`) {
+					continue
+				}
+				id := between(s, ` id="`, `"`)
+				if was, again := seen[m[1]]; again && was != id {
+					t.Fatalf("%q was %s and is %s", m[1], was, id)
+				} else if !again {
+					order = append(order, m[1])
+				}
+				seen[m[1]] = id
+			}
+		}
+		w.stream.reads(7 * time.Second)
+		for i := range 40 {
+			w.stream.mu.Lock()
+			w.stream.failAfter = 0
+			if i < 20 {
+				w.stream.failAfter = 50 + 37*i
+			}
+			w.stream.mu.Unlock()
+			w.mend()
+			w.answer(nil)
+			look()
+			time.Sleep(20 * time.Second)
+			look()
+			if i < 20 {
+				w.cut()
+			}
+		}
+		w.mustTell(order, lines)
 	})
 }

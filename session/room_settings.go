@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -129,6 +130,9 @@ const maxWrites = 64
 // errUnread is why nothing is stored while what is there is not known.
 var errUnread = errors.New("what is stored of the user has not been read yet")
 
+// errPanicked is why something is not stored after a fault of the program.
+var errPanicked = errors.New("a fault of the program")
+
 // write has a change stored; done is called in the session.
 func (s *Session) write(w write) {
 	if s.unread { // it could undo what is stored
@@ -148,10 +152,18 @@ func (s *Session) write(w write) {
 func (s *Session) nextWrite() {
 	w := s.writes[0]
 	store := w.begin()
-	ok := s.work(func() func() {
+	ok := s.work(func() (then func()) {
 		ctx, cancel := s.m.queryContext()
 		defer cancel()
-		err := store(ctx)
+		err := errPanicked
+		defer func() {
+			if p := recover(); p != nil { // those behind it have their turn
+				s.m.stats.panics.Add(1)
+				s.log.Error("storing settings panicked", "panic", p, "stack", string(debug.Stack()))
+				then = func() { s.written(w, err) }
+			}
+		}()
+		err = store(ctx)
 		return func() { s.written(w, err) }
 	})
 	if !ok {

@@ -122,6 +122,11 @@ func (s *Session) crash() {
 		})
 		s.guarded(r.removeSeats)
 	}
+	if s.loading { // what asked for it may be gone
+		s.loading = false
+		s.leave()
+		s.after(pendingAgain, s.readOn)
+	}
 	if time.Since(s.crashed) > crashSpan {
 		s.crashes = 0
 	}
@@ -266,8 +271,15 @@ func (s *Session) work(query func() (then func())) bool {
 	}
 	s.queries++
 	if s.m.work(func() {
-		then := query()
-		s.post(func() { s.queries--; then() })
+		then := s.crash // where query panics
+		defer func() {
+			if p := recover(); p != nil {
+				s.m.stats.panics.Add(1)
+				s.log.Error("a query of the session panicked, which is restarted", "panic", p, "stack", string(debug.Stack()))
+			}
+			s.post(func() { s.queries--; then() })
+		}()
+		then = query()
 	}) {
 		return true
 	}
@@ -277,5 +289,5 @@ func (s *Session) work(query func() (then func())) bool {
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0 && !s.keepsAny() && !s.unread && !s.loading
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0 && !s.keepsAny() && !s.unread && !s.loading && !s.behind
 }

@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"maps"
+	"time"
 
 	"transportd/archive"
 	"transportd/bridges"
@@ -11,30 +13,51 @@ import (
 // that were recorded before. While lines are still compared with the archive those
 // are not recorded yet, and it waits.
 func (l *link) commit(changes map[string][]byte) {
-	if l.comparing > 0 {
+	if l.s.m.archive == nil {
+		return
+	}
+	// Of what waits, later changes take the place of earlier ones: a database that is
+	// away for long does not let it grow without end.
+	if n := len(l.commits); n > 0 && archive.Size(l.commits[n-1])+archive.Size(changes) <= archive.MaxState {
+		both := maps.Clone(l.commits[n-1])
+		maps.Copy(both, changes)
+		l.commits[n-1] = both
+	} else {
 		l.commits = append(l.commits, changes)
-		return
 	}
-	if l.dead || l.s.m.archive == nil {
-		return
+	l.store()
+}
+
+// store stores what waits, in its order: nothing is ahead of what came before it.
+func (l *link) store() {
+	if l.dead {
+		l.commits = nil // it comes again
 	}
-	if !l.s.m.archive.Apply(&archive.SaveState{
-		Gateway: l.s.m.domain.Domain, User: l.s.user.String(), Network: string(l.id), Changes: changes,
-	}) {
-		l.log.Error("what the network keeps of the account is not stored: the archive has no room for it")
+	for l.comparing == 0 && l.again == nil && len(l.commits) > 0 {
+		if !l.s.m.archive.Apply(&archive.SaveState{
+			Gateway: l.s.m.domain.Domain, User: l.s.user.String(), Network: string(l.id), Changes: l.commits[0],
+		}) {
+			if !l.full {
+				l.log.Error("what the network keeps of the account is not stored now, the archive has no room for it; it is tried again")
+			}
+			l.full = true
+			l.again = l.s.after(commitAgain, func() { l.again = nil; l.store() })
+			return
+		}
+		l.commits, l.full = l.commits[1:], false
+	}
+	if len(l.commits) == 0 {
+		l.commits = nil
 	}
 }
 
+// commitAgain is until a commit is tried again for which the archive had no room.
+const commitAgain = time.Second
+
 // compared ends one comparison, and commits what waited for the last.
 func (l *link) compared() {
-	if l.comparing--; l.comparing > 0 {
-		return
-	}
-	waiting := l.commits
-	l.commits = nil
-	for _, changes := range waiting {
-		l.commit(changes)
-	}
+	l.comparing--
+	l.store()
 }
 
 // state is what a driver has stored of one account.

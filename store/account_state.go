@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"transportd/archive"
 )
@@ -15,6 +16,9 @@ import (
 func statePlace(gateway, user, network, name string) place {
 	return place{"account_state", "value", gateway, user, network, name}
 }
+
+// stateRows is how many names one statement writes.
+const stateRows = 64
 
 // saveState changes what a driver keeps of an account, where there is one.
 func (w *archiveWrite) saveState(op *archive.SaveState) error {
@@ -27,22 +31,34 @@ func (w *archiveWrite) saveState(op *archive.SaveState) error {
 	if err != nil {
 		return err
 	}
+	var rows []any
+	put := func() error {
+		if len(rows) == 0 {
+			return nil
+		}
+		err := w.exec("INSERT INTO account_state (account, name, sealed, value) VALUES "+strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(rows)/4), ", ")+
+			" ON CONFLICT (account, name) DO UPDATE SET sealed = excluded.sealed, value = excluded.value", rows...)
+		rows = rows[:0]
+		return err
+	}
 	for name, value := range op.Changes {
 		if value == nil {
-			err = w.exec("DELETE FROM account_state WHERE account = ? AND name = ?", id, name)
-		} else {
-			sealed := strings.HasPrefix(name, archive.SealedState)
-			if sealed {
-				value = w.db.seal.seal(statePlace(op.Gateway, op.User, op.Network, name), value)
+			if err := w.exec("DELETE FROM account_state WHERE account = ? AND name = ?", id, name); err != nil {
+				return err
 			}
-			err = w.exec(`INSERT INTO account_state (account, name, sealed, value) VALUES (?, ?, ?, ?)
-				ON CONFLICT (account, name) DO UPDATE SET sealed = excluded.sealed, value = excluded.value`, id, name, flag(sealed), value)
+			continue
 		}
-		if err != nil {
-			return err
+		sealed := strings.HasPrefix(name, archive.SealedState)
+		if sealed {
+			value = w.db.seal.seal(statePlace(op.Gateway, op.User, op.Network, name), value)
+		}
+		if rows = append(rows, id, name, flag(sealed), value); len(rows) == 4*stateRows {
+			if err := put(); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return put()
 }
 
 // AccountState implements archive.Backend. With ErrSealBroken the values that do not
@@ -53,10 +69,11 @@ func (db *DB) AccountState(ctx context.Context, gateway, user, network, prefix s
 		sealed int64
 		value  []byte
 	}
+	end := behind(prefix)
 	entries, err := page(ctx, db, "account state", func(rows *sql.Rows) (e entry, err error) {
 		return e, rows.Scan(&e.name, &e.sealed, &e.value)
 	}, `SELECT name, account_state.sealed, value FROM account_state JOIN accounts ON accounts.id = account JOIN users ON users.id = "user"
-		WHERE gateway = ? AND jid = ? AND network = ? AND substr(name, 1, ?) = ?`, gateway, user, network, len([]rune(prefix)), prefix)
+		WHERE gateway = ? AND jid = ? AND network = ? AND name >= ? AND (? = '' OR name < ?)`, gateway, user, network, prefix, end, end)
 	if err != nil {
 		return nil, err
 	}
@@ -68,10 +85,31 @@ func (db *DB) AccountState(ctx context.Context, gateway, user, network, prefix s
 				err = broken
 				continue
 			}
+			if e.value == nil {
+				e.value = []byte{} // empty, and there
+			}
 		}
 		out[e.name] = e.value
 	}
 	return out, err
+}
+
+// behind is the first text that sorts behind all that begin with prefix; empty: there
+// is none. Both databases compare byte by byte, which of UTF-8 is rune by rune.
+func behind(prefix string) string {
+	runes := []rune(prefix)
+	for i := len(runes) - 1; i >= 0; i-- {
+		switch r := runes[i]; r {
+		case utf8.MaxRune:
+			continue
+		case 0xD7FF: // before the surrogates
+			runes[i] = 0xE000
+		default:
+			runes[i]++
+		}
+		return string(runes[:i+1])
+	}
+	return ""
 }
 
 // ArchiveByNetID implements archive.Backend.
@@ -95,20 +133,39 @@ func (db *DB) ArchiveByNetID(ctx context.Context, gateway, user, jid string, net
 	return lines, err
 }
 
-// named is the line of a name, where the listener sees it.
-func (r *archiveRead) named(v view, netID string) ([]archive.Line, error) {
-	var k archive.Key
-	var tie int64
-	err := r.tx.QueryRowContext(r.ctx, "SELECT at, tie FROM line_names WHERE archive = ? AND netid = ?", v.archive, netID).Scan(&k.At, &tie)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
+// named are the lines of a name that the listener sees.
+func (r *archiveRead) named(v view, netID string) (lines []archive.Line, err error) {
+	keys, err := r.keysOf(v.archive, netID)
 	if err != nil {
 		return nil, err
 	}
-	k.Tie = uint32(tie)
-	found, err := r.page(v, &archive.Query{From: k.At, To: k.At}, math.MaxInt32)
-	return slices.DeleteFunc(found, func(l archive.Line) bool { return l.Key != k }), err
+	for _, k := range keys {
+		found, err := r.page(v, &archive.Query{From: k.At, To: k.At}, math.MaxInt32)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, slices.DeleteFunc(found, func(l archive.Line) bool { return l.Key != k })...)
+	}
+	return lines, nil
+}
+
+// keysOf are the keys of all lines of a name.
+func (r *archiveRead) keysOf(id int64, netID string) (keys []archive.Key, err error) {
+	rows, err := r.tx.QueryContext(r.ctx, "SELECT at, tie FROM line_names WHERE archive = ? AND netid = ? ORDER BY at, tie", id, netID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var k archive.Key
+		var tie int64
+		if err := rows.Scan(&k.At, &tie); err != nil {
+			return nil, err
+		}
+		k.Tie = uint32(tie)
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
 }
 
 // PrivateByID implements archive.Backend.

@@ -73,22 +73,42 @@ func (c *chaos) op() archive.Op {
 		if !l.Self { // those are never restricted
 			c.keys = append(c.keys, l.Key)
 		}
-		return &archive.AddLine{Room: room, Line: l}
+		named := c.IntN(3) == 0
+		if named {
+			l.NetID = fmt.Sprint("$", c.IntN(40))
+		}
+		return &archive.AddLine{Room: room, Line: l, Named: named}
 	case n < 13:
+		c.at++ // nobody comes in the moment they go
 		return &archive.Enter{Room: room, User: user, JID: room.Room + "@gw", At: c.at}
 	case n < 16:
+		c.at++
 		return &archive.Leave{Room: room, User: user, At: c.at}
 	case n < 18:
 		if room.Owner != "" {
+			c.at++
 			return &archive.Enter{Room: room, User: user, JID: room.Room + "@gw", At: c.at}
 		}
 		return &archive.Restrict{Room: room, Key: pick(c, c.keys), Only: pick(c, []string{"", user})}
 	}
-	if c.IntN(2) == 0 {
+	switch c.IntN(4) {
+	case 0:
 		return &archive.Amend{Room: room, Key: pick(c, c.keys), Retracted: c.at}
+	case 1:
+		return &archive.AddPrivate{Gateway: gate, User: user, Private: archive.Private{Key: archive.Key{At: c.at, Tie: c.Uint32()}, Peer: pick(c, []string{"bob", "eve"}),
+			ID: fmt.Sprint("id", c.IntN(5)), NetID: pick(c, []string{"", "$1", "$2"}), Body: "b", Out: c.IntN(2) == 0, Pending: c.IntN(2) == 0}}
+	case 2:
+		changes := map[string][]byte{}
+		for range c.IntN(5) {
+			changes[pick(c, stateNames)] = pick(c, [][]byte{nil, {}, []byte("x"), []byte(fmt.Sprint(c.at))})
+		}
+		return &archive.SaveState{Gateway: gate, User: user, Network: "net", Changes: changes}
 	}
 	return &archive.Amend{Room: room, Key: pick(c, c.keys), Body: "edited", Edited: c.at}
 }
+
+// stateNames are some of what a driver keeps, and prefixes of them.
+var stateNames = []string{"a", "a/1", "a/2", "ab", "sealed/k", "sealed/l", "\uD7FF", "\uD7FFx", "\uE000", "\U0010FFFF", "\U0010FFFFx"}
 
 func (c *chaos) query() archive.Query {
 	q := archive.Query{Gateway: gate, User: pick(c, c.users), JID: pick(c, c.rooms).Room + "@gw", Limit: 1 + c.IntN(40), Last: c.IntN(2) == 0}
@@ -118,6 +138,11 @@ func testArchiveAgainstModel(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			db, model, c := open(t), archivetest.NewModel(), newChaos(seed)
+			for _, user := range c.users {
+				if err := db.PutAccount(t.Context(), Account{Gateway: gate, User: user, Network: "net"}); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for range 25 {
 				ops := make([]archive.Op, 1+c.IntN(200))
 				for i := range ops {
@@ -139,8 +164,34 @@ func testArchiveAgainstModel(t *testing.T) {
 				if err != nil || !sameLines(got, want) {
 					t.Fatalf("by key %v: %v, %v, not %v", keys, got, err, want)
 				}
+				compareNames(t, db, model, c, user, jid)
 			}
 		})
+	}
+}
+
+// compareNames asks for what is found by name.
+func compareNames(t *testing.T, db *DB, model *archivetest.Model, c *chaos, user, jid string) {
+	t.Helper()
+	ids := []string{fmt.Sprint("$", c.IntN(40)), fmt.Sprint("$", c.IntN(40)), "n"}
+	got, err := db.ArchiveByNetID(t.Context(), gate, user, jid, ids)
+	want, _ := model.ArchiveByNetID(t.Context(), gate, user, jid, ids)
+	for _, list := range [][]archive.Line{got, want} {
+		slices.SortFunc(list, func(a, b archive.Line) int { return a.Compare(b.Key) })
+	}
+	if err != nil || !sameLines(slices.CompactFunc(got, func(a, b archive.Line) bool { return a.Key == b.Key }), want) {
+		t.Fatalf("by network id %v: %v, %v, not %v", ids, got, err, want)
+	}
+	ids = []string{fmt.Sprint("id", c.IntN(5)), "$1"}
+	one, err := db.PrivateByID(t.Context(), gate, user, "bob", ids)
+	if other, _ := model.PrivateByID(t.Context(), gate, user, "bob", ids); err != nil || !slices.Equal(one, other) {
+		t.Fatalf("one-to-one %v: %v, %v, not %v", ids, one, err, other)
+	}
+	for _, prefix := range append(stateNames, "") {
+		one, err := db.AccountState(t.Context(), gate, user, "net", prefix)
+		if other, _ := model.AccountState(t.Context(), gate, user, "net", prefix); err != nil || !reflect.DeepEqual(one, other) {
+			t.Fatalf("state %q: %q, %v, not %q", prefix, one, err, other)
+		}
 	}
 }
 

@@ -248,7 +248,6 @@ func (w *archiveWrite) addLine(op *archive.AddLine) error {
 	if !op.Named {
 		return nil
 	}
-	// The first line of a name keeps it.
 	return w.exec("INSERT INTO line_names (archive, netid, at, tie) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", id, l.NetID, l.At, int64(l.Tie))
 }
 
@@ -329,7 +328,7 @@ func (w *archiveWrite) leave(op *archive.Leave) error {
 	if err != nil {
 		return err
 	}
-	return w.exec("UPDATE visits SET until = ? WHERE listener = ? AND archive = ? AND until IS NULL AND since <= ?", op.At, listener, id, op.At)
+	return w.exec("UPDATE visits SET until = ? WHERE listener = ? AND archive = ? AND until IS NULL AND since < ?", op.At, listener, id, op.At)
 }
 
 func (w *archiveWrite) restrict(op *archive.Restrict) error {

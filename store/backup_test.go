@@ -174,7 +174,7 @@ func TestBackupOfTheOldestSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := rawAt(t, o)
-	execAll(t, old, schemaV1, "INSERT INTO meta (name, value) VALUES ('key_id', '"+seal.id+"')")
+	execAll(t, old, frozen(t, 1), "INSERT INTO meta (name, value) VALUES ('key_id', '"+seal.id+"')")
 	stampAs(t, old, 1)
 	dir := filepath.Join(t.TempDir(), "b")
 	if err := Backup(t.Context(), o, dir); err != nil {

@@ -40,7 +40,9 @@ func fill(t *testing.T, o Options) {
 			&archive.Enter{Room: room, User: juli, JID: "#r@" + gw, At: 1},
 			&archive.AddLine{Room: room, Line: archive.Line{Key: archive.Key{At: 2, Tie: 3}, Nick: "ünï", Body: "b", Extra: []byte("<x/>")}},
 			&archive.AddLine{Room: room, Line: archive.Line{Key: archive.Key{At: 4}, Nick: "me", Body: "mine", Only: juli, Self: true}},
-			&archive.AddPrivate{Gateway: gw, User: juli, Private: archive.Private{Key: archive.Key{At: 5}, Body: "p", Pending: true}},
+			&archive.AddPrivate{Gateway: gw, User: juli, Private: archive.Private{Key: archive.Key{At: 5}, Body: "p", NetID: "$p", Pending: true}},
+			&archive.AddLine{Room: room, Line: archive.Line{Key: archive.Key{At: 6}, NetID: "$n", Body: "named"}, Named: true},
+			&archive.SaveState{Gateway: gw, User: juli, Network: "libera", Changes: map[string][]byte{"token": []byte("t\x00"), "sealed/key": []byte("state s3cret"), "empty": {}}},
 		}))
 	// Somebody was there and is gone: the number is not given to another.
 	err = errors.Join(err, db.WriteArchive(ctx, []archive.Op{&archive.Enter{Room: room, User: "gone@x", JID: "#r@" + gw, At: 1}}),
@@ -94,8 +96,12 @@ func everything(t *testing.T, o Options) []string {
 	}
 	lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gw, User: juli, JID: "#r@" + gw, Limit: 10})
 	note(lines, err)
+	named, err := db.ArchiveByNetID(t.Context(), gw, juli, "#r@"+gw, []string{"$n"})
+	note(named, err)
 	pending, err := db.PendingPrivate(t.Context(), gw, juli, 10)
 	note(pending, err)
+	state, err := db.AccountState(t.Context(), gw, juli, "libera", "")
+	note(state, err)
 	return out
 }
 
@@ -127,7 +133,7 @@ func TestCopyThereAndBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := fmt.Sprint(counts); got != fmt.Sprintf("[{users 2} {preferences %d} {accounts 2} {settings 10} {occupancies 4} {subscriptions 2} {gateway_keys 1} "+
-			"{archives 1} {listeners 1} {visits 1} {views 1} {lines 2} {privates 1} {garbage %d} {user_rooms 1}]", many+2, i+1) {
+			"{archives 1} {listeners 1} {visits 1} {views 1} {lines 3} {privates 1} {garbage %d} {user_rooms 1} {account_state 3} {line_names 1}]", many+2, i+1) {
 			t.Errorf("counts %s", got)
 		}
 		if reports < many/copyReport {

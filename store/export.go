@@ -87,6 +87,7 @@ type (
 		Out       bool      `json:"out,omitempty"`
 		Body      string    `json:"body"`
 		MessageID string    `json:"message_id,omitempty"`
+		NetworkID string    `json:"network_id,omitempty"`
 		Pending   bool      `json:"pending,omitempty"`
 	}
 )
@@ -350,7 +351,7 @@ func (e *export) privates() error {
 			return err
 		}
 		for _, p := range found {
-			if !e.tell("private", ExportedPrivate{p.String(), p.Time(), p.Peer, p.Nick, p.Via, p.Out, p.Body, p.ID, p.Pending}) {
+			if !e.tell("private", ExportedPrivate{p.String(), p.Time(), p.Peer, p.Nick, p.Via, p.Out, p.Body, p.ID, p.NetID, p.Pending}) {
 				return nil
 			}
 			last = p.Key

@@ -61,7 +61,8 @@ func testExport(t *testing.T) {
 		&archive.AddLine{Room: lobbyRoom, Line: archive.Line{Key: archive.Key{At: 36}, Body: "kept from alice", Except: alice}},
 		&archive.AddLine{Room: lobbyRoom, Line: archive.Line{Key: archive.Key{At: 37}, Body: "mine", Only: alice, Self: true, ID: "m1", Extra: []byte("<x/>")}},
 		&archive.AddLine{Room: own, Line: archive.Line{Key: archive.Key{At: 40}, Body: "owned"}},
-		&archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: 50}, Peer: "bob%net@" + gate, Body: "psst", Pending: true}},
+		&archive.AddPrivate{Gateway: gate, User: alice, Private: archive.Private{Key: archive.Key{At: 50}, Peer: "bob%net@" + gate, Body: "psst", NetID: "$psst", Pending: true}},
+		&archive.SaveState{Gateway: gate, User: alice, Network: "libera", Changes: map[string][]byte{"of the driver": []byte("kept token"), "sealed/key": []byte("kept key")}},
 		&archive.AddPrivate{Gateway: gate, User: carol, Private: archive.Private{Key: archive.Key{At: 51}, Peer: "bob%net@" + gate, Body: "hey carol"}})
 
 	got := exported(t, o, gate, alice) // the database is in use all the while
@@ -82,7 +83,7 @@ func testExport(t *testing.T) {
 	for _, s := range []string{
 		`{"kind":"line","gateway":"gw.example","data":{"room":"#room%net@gw.example","id":"` + (archive.Key{At: 37}).String() +
 			`","time":"1970-01-01T00:00:00.000037Z","nick":"","self":true,"body":"mine","message_id":"m1","extra":"\u003cx/\u003e"}}`,
-		`"body":"heard"`, `"body":"owned"`, `"body":"psst"`,
+		`"body":"heard"`, `"body":"owned"`, `"body":"psst","network_id":"$psst"`,
 		`"data":{"network":"libera","name":"nick","value":"jul"}`, `"data":{"network":"libera","name":"password","secret":true}`,
 		`"record":false,"persistent":true,"nick":"al","password":true`,
 		`"since":"1970-01-01T00:00:00.00001Z","until":"1970-01-01T00:00:00.00002Z"`, `"since":"1970-01-01T00:00:00.00003Z","until":null`,
@@ -91,7 +92,7 @@ func testExport(t *testing.T) {
 			t.Errorf("there is no %s in\n%s", s, all)
 		}
 	}
-	for _, s := range []string{"before", "away", "kept from alice", "carol", "hunter2", "s3cret"} {
+	for _, s := range []string{"before", "away", "from alice", "carol", "hunter2", "s3cret", "of the driver", "kept"} {
 		if strings.Contains(all, s) {
 			t.Errorf("there is %q in\n%s", s, all)
 		}

@@ -2,7 +2,7 @@ package store
 
 import (
 	"database/sql"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"os"
@@ -11,11 +11,22 @@ import (
 	"testing"
 )
 
-//go:embed testdata/schema_v1.sql
-var schemaV1 string
+//go:embed testdata
+var frozenSchemas embed.FS
 
-//go:embed testdata/postgres_v1.sql
-var postgresV1 string
+// frozen is a schema as it was.
+func frozen(t *testing.T, version int) string {
+	t.Helper()
+	name := "schema"
+	if onPostgres(t) {
+		name = "postgres"
+	}
+	b, err := frozenSchemas.ReadFile(fmt.Sprintf("testdata/%s_v%d.sql", name, version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
 
 func execAll(t *testing.T, db *sql.DB, statements ...string) {
 	t.Helper()
@@ -105,41 +116,67 @@ func TestFrozenSchemaMigratesToTheFreshOne(t *testing.T) {
 }
 
 func testFrozenSchemaMigratesToTheFreshOne(t *testing.T) {
-	old, frozen := raw(t, t.TempDir()), schemaV1
-	if onPostgres(t) {
-		frozen = postgresV1
+	fresh := raw(t, t.TempDir())
+	if found, err := migrate(t.Context(), backendOf(t), fresh, schema, migrations); err != nil || found != 0 {
+		t.Fatalf("found %d, %v", found, err)
 	}
-	execAll(t, old, frozen)
-	stampAs(t, old, 1)
-	execAll(t, old,
+	for version := 1; version < schemaVersion(); version++ {
+		old := raw(t, t.TempDir())
+		execAll(t, old, frozen(t, version))
+		stampAs(t, old, version)
+		stock(t, old, version)
+		found, err := migrate(t.Context(), backendOf(t), old, schema, migrations)
+		if err != nil || found != version {
+			t.Fatalf("found %d, %v", found, err)
+		}
+		if a, b := shape(t, old), shape(t, fresh); a != b {
+			t.Errorf("migrated from %d it is\n%s\na fresh one is\n%s", version, a, b)
+		}
+		var jid string
+		var nick []byte
+		if err := old.QueryRow(`SELECT jid, value FROM settings JOIN accounts ON accounts.id = account
+			JOIN users ON users.id = "user"`).Scan(&jid, &nick); err != nil || jid != "a@b" || string(nick) != "x" {
+			t.Errorf("what was stored is %q %q, %v", jid, nick, err)
+		}
+		if version < 2 {
+			continue
+		}
+		var body string
+		var netid sql.NullString
+		if err := old.QueryRow("SELECT privates.body, privates.netid FROM privates JOIN lines ON lines.at = privates.at").Scan(&body, &netid); err != nil || body != "p" || netid.Valid {
+			t.Errorf("what was said is %q, %v, %v", body, netid, err)
+		}
+	}
+}
+
+// stock stores something of what a version has.
+func stock(t *testing.T, db *sql.DB, version int) {
+	t.Helper()
+	execAll(t, db,
 		"INSERT INTO users (id, gateway, jid, created, seen) VALUES (7, 'g', 'a@b', 1, 2)",
 		`INSERT INTO accounts (id, "user", network, created, changed) VALUES (9, 7, 'n', 1, 2)`,
 		`INSERT INTO occupancies ("user", resource, room, nick, since) VALUES (7, 'r', 'room', 'x', 3)`,
 		`INSERT INTO subscriptions ("user", address, sends, receives) VALUES (7, 'g', 1, 0)`,
 		`INSERT INTO preferences ("user", name, value) VALUES (7, 'p', 'v')`)
-	if _, err := old.Exec("INSERT INTO settings (account, name, sealed, value) VALUES (9, 'nick', 0, ?)", []byte("x")); err != nil {
-		t.Fatal(err)
+	for _, query := range []string{
+		"INSERT INTO settings (account, name, sealed, value) VALUES (9, 'nick', 0, ?)",
+		"INSERT INTO gateway_keys (gateway, name, value) VALUES ('g', 'k', ?)",
+	} {
+		if _, err := db.Exec(query, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := old.Exec("INSERT INTO gateway_keys (gateway, name, value) VALUES ('g', 'k', ?)", []byte("x")); err != nil {
-		t.Fatal(err)
+	if version < 2 {
+		return
 	}
-	found, err := migrate(t.Context(), backendOf(t), old, schema, migrations)
-	if err != nil || found != 1 {
-		t.Fatalf("found %d, %v", found, err)
-	}
-	fresh := raw(t, t.TempDir())
-	if found, err := migrate(t.Context(), backendOf(t), fresh, schema, migrations); err != nil || found != 0 {
-		t.Fatalf("found %d, %v", found, err)
-	}
-	if a, b := shape(t, old), shape(t, fresh); a != b {
-		t.Errorf("a migrated database is\n%s\na fresh one is\n%s", a, b)
-	}
-	var jid string
-	var nick []byte
-	if err := old.QueryRow(`SELECT jid, value FROM settings JOIN accounts ON accounts.id = account
-		JOIN users ON users.id = "user"`).Scan(&jid, &nick); err != nil || jid != "a@b" || string(nick) != "x" {
-		t.Errorf("what was stored is %q %q, %v", jid, nick, err)
-	}
+	execAll(t, db,
+		"INSERT INTO archives (id, gateway, network, room) VALUES (3, 'g', 'n', '#r')",
+		`INSERT INTO listeners (id, "user") VALUES (4, 7)`,
+		"INSERT INTO visits (listener, archive, since) VALUES (4, 3, 1)",
+		"INSERT INTO views (listener, jid, archive) VALUES (4, 'j', 3)",
+		"INSERT INTO lines (archive, at, tie, seen, self, nick, body, netid) VALUES (3, 5, 6, 0, 0, 'n', 'b', 'x')",
+		"INSERT INTO privates (listener, at, tie, peer, nick, via, id, body, sent, pending) VALUES (4, 5, 6, 'p', 'n', '', 'i', 'p', 0, 1)",
+		`INSERT INTO user_rooms ("user", jid, persistent, nick) VALUES (7, 'j', 1, 'x')`)
 }
 
 // firstTables are a schema to migrate from.

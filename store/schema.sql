@@ -173,17 +173,17 @@ CREATE TABLE account_state (
 	PRIMARY KEY (account, name)
 ) STRICT, WITHOUT ROWID;
 
--- Lines by what their network calls them, where it refers to them by that. The line
--- may be gone.
+-- Lines by what their network calls them, where it refers to them by that: users
+-- may have one each.
 CREATE TABLE line_names (
 	archive INTEGER NOT NULL,
 	netid   TEXT NOT NULL,
 	at      INTEGER NOT NULL,
 	tie     INTEGER NOT NULL,
-	PRIMARY KEY (archive, netid)
+	PRIMARY KEY (archive, netid, at, tie)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX line_names_at ON line_names (archive, at);
+CREATE INDEX line_names_at ON line_names (archive, at, tie);
 
 -- By whom one-to-one lines were exchanged with.
 CREATE INDEX privates_peer ON privates (listener, peer, at);

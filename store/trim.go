@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 )
 
@@ -128,13 +129,23 @@ func (t *trim) run(o TrimOptions) error {
 // step runs one small statement in a transaction of its own and tells how many
 // rows it met.
 func (t *trim) step(query string, args ...any) (n int64, err error) {
+	return t.together([]string{query}, args...)
+}
+
+// together is step for statements with the same arguments; of the last one it tells
+// how many rows it met.
+func (t *trim) together(queries []string, args ...any) (n int64, err error) {
 	err = t.db.write(t.ctx, "trim", t.db.batch, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(t.ctx, query, args...)
-		if err != nil {
-			return err
+		for _, query := range queries {
+			res, err := tx.ExecContext(t.ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			if n, err = res.RowsAffected(); err != nil {
+				return err
+			}
 		}
-		n, err = res.RowsAffected()
-		return err
+		return nil
 	})
 	if err == nil && n > 0 {
 		select {
@@ -146,11 +157,12 @@ func (t *trim) step(query string, args ...any) (n int64, err error) {
 	return n, err
 }
 
-// lines deletes lines of an archive that fit a condition, step by step.
+// lines deletes lines of an archive that fit a condition, with their names, step by
+// step.
 func (t *trim) lines(where string, args ...any) error {
+	these := " WHERE (archive, at, tie) IN (SELECT archive, at, tie FROM lines WHERE " + where + " ORDER BY archive, at, tie LIMIT ?)"
 	for {
-		n, err := t.step(`DELETE FROM lines WHERE (archive, at, tie) IN
-			(SELECT archive, at, tie FROM lines WHERE `+where+` ORDER BY archive, at, tie LIMIT ?)`, append(args, trimStep)...)
+		n, err := t.together([]string{"DELETE FROM line_names" + these, "DELETE FROM lines" + these}, append(slices.Clone(args), trimStep)...)
 		t.result.Lines += n
 		if err != nil || n < trimStep {
 			return err

@@ -23,7 +23,7 @@ type Model struct {
 	poison  string
 	slow    time.Duration
 	ops     int
-	names   map[archive.Room]map[string]archive.Key
+	names   map[archive.Room]map[string][]archive.Key
 	states  map[[3]string]map[string][]byte
 }
 
@@ -69,7 +69,7 @@ type visit struct {
 
 func NewModel() *Model {
 	return &Model{lines: map[archive.Room][]archive.Line{}, visits: map[archive.Room][]visit{}, views: map[[3]string][]archive.Room{}, private: map[[2]string][]archive.Private{},
-		names: map[archive.Room]map[string]archive.Key{}, states: map[[3]string]map[string][]byte{}}
+		names: map[archive.Room]map[string][]archive.Key{}, states: map[[3]string]map[string][]byte{}}
 }
 
 func (d *Model) WriteArchive(_ context.Context, ops []archive.Op) error {
@@ -107,10 +107,10 @@ func (d *Model) apply(op archive.Op) {
 	case *archive.AddLine:
 		if op.Named {
 			if d.names[op.Room] == nil {
-				d.names[op.Room] = map[string]archive.Key{}
+				d.names[op.Room] = map[string][]archive.Key{}
 			}
-			if _, known := d.names[op.Room][op.Line.NetID]; !known {
-				d.names[op.Room][op.Line.NetID] = op.Line.Key
+			if keys := d.names[op.Room][op.Line.NetID]; !slices.Contains(keys, op.Line.Key) {
+				d.names[op.Room][op.Line.NetID] = append(keys, op.Line.Key)
 			}
 		}
 		list := d.lines[op.Room]
@@ -130,7 +130,7 @@ func (d *Model) apply(op archive.Op) {
 		d.visits[op.Room] = append(d.visits[op.Room], visit{user: op.User, since: op.At})
 	case *archive.Leave:
 		for i := range d.visits[op.Room] {
-			if v := &d.visits[op.Room][i]; v.user == op.User && v.until == 0 {
+			if v := &d.visits[op.Room][i]; v.user == op.User && v.until == 0 && v.since < op.At {
 				v.until = op.At
 			}
 		}
@@ -142,7 +142,10 @@ func (d *Model) apply(op archive.Op) {
 		})
 	case *archive.AddPrivate:
 		key := [2]string{op.Gateway, op.User}
-		d.private[key] = append(d.private[key], op.Private)
+		list := d.private[key]
+		if i, known := slices.BinarySearchFunc(list, op.Private.Key, func(p archive.Private, k archive.Key) int { return p.Compare(k) }); !known {
+			d.private[key] = slices.Insert(list, i, op.Private)
+		}
 	case *archive.SettlePrivate:
 		for i := range d.private[[2]string{op.Gateway, op.User}] {
 			if p := &d.private[[2]string{op.Gateway, op.User}][i]; p.Key == op.Key {
@@ -297,9 +300,7 @@ func (d *Model) ArchiveByNetID(ctx context.Context, gateway, user, jid string, n
 	var keys []archive.Key
 	for _, room := range d.views[[3]string{gateway, user, jid}] {
 		for _, id := range netIDs {
-			if k, ok := d.names[room][id]; ok {
-				keys = append(keys, k)
-			}
+			keys = append(keys, d.names[room][id]...)
 		}
 	}
 	d.mu.Unlock()
