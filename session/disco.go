@@ -44,7 +44,7 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 		Identities: []component.Identity{{Category: "conference", Type: "text", Name: name}},
 		Features:   append([]string(nil), roomFeatures...),
 	}
-	for _, f := range slices.Concat(r.access(), signFeatures(s.capsOf(r, addr))) {
+	for _, f := range slices.Concat(r.access(), roomFeaturesOf(s.capsOf(r, addr))) {
 		info.AddFeature(f)
 	}
 	// Clients know by this what such a network cannot do.

@@ -69,6 +69,15 @@ func signFeatures(c bridges.Caps) []string {
 	return out
 }
 
+// roomFeaturesOf are those of a room.
+func roomFeaturesOf(c bridges.Caps) []string {
+	out := signFeatures(c)
+	if c.Retract {
+		out = append(out, xep.NSModerate)
+	}
+	return out
+}
+
 // capsOf is what can be done in a room, whether the user is in it or not.
 func (s *Session) capsOf(r *room, addr bridges.Address) bridges.Caps {
 	if r != nil && r.entered() {

@@ -163,7 +163,7 @@ func testSubscriptions(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	put := func(user, address string, sends, receives bool) {
 		t.Helper()
-		if err := db.PutSubscription(ctx, Subscription{gw, user, address, sends, receives}); err != nil {
+		if err := db.PutSubscription(ctx, Subscription{Gateway: gw, User: user, Address: address, Sends: sends, Receives: receives}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -289,7 +289,7 @@ func testConcurrentWriters(t *testing.T) {
 					db.PutAccount(ctx, account(user, fmt.Sprintf("n%d", i))),
 					db.SaveOccupancy(ctx, Occupancy{Gateway: gw, User: user + "/r", Room: fmt.Sprintf("#%d@%s", i, gw), Nick: "n"}),
 					db.SetPreference(ctx, gw, user, fmt.Sprint(i), "v"),
-					db.PutSubscription(ctx, Subscription{gw, user, fmt.Sprint(i), true, false}),
+					db.PutSubscription(ctx, Subscription{Gateway: gw, User: user, Address: fmt.Sprint(i), Sends: true}),
 				}
 				if _, err := db.UserAccounts(ctx, gw, user); err != nil {
 					errs = append(errs, err)
