@@ -59,11 +59,11 @@ type befriending struct {
 
 // people is what a session knows of people outside rooms.
 type people struct {
-	persons map[string]*person // by the local part of the address
-	toAsk   []*person
-	asking  bool // more of them are asked in a moment
-	unsaved []*person
-	saving  bool // a write is under way, or waits for its turn
+	persons  map[string]*person // by the local part of the address
+	toAsk    []*person
+	askedNow int // in this go
+	unsaved  []*person
+	saving   bool // a write is under way, or waits for its turn
 }
 
 // setPeople takes over what is stored; what has changed since and waits to be stored
@@ -199,10 +199,7 @@ func (s *Session) introduce(p *person) {
 // askSome has the next contacts ask for the user's presence: not all at once, as
 // each is a question to the user.
 func (s *Session) askSome() {
-	if s.asking || !s.up {
-		return
-	}
-	for n := 0; n < askAtOnce && len(s.toAsk) > 0; {
+	for s.up && s.askedNow < askAtOnce && len(s.toAsk) > 0 {
 		p := s.toAsk[0]
 		if p.contact && !p.asked && !p.receives && s.persons[p.local] == p {
 			o := component.NewPresence(s.jidOf(p), s.user, "subscribe", "")
@@ -217,17 +214,16 @@ func (s *Session) askSome() {
 			}
 			p.asked = true
 			s.savePerson(p)
-			n++
+			if s.askedNow++; s.askedNow == 1 {
+				s.after(askEvery, func() { s.askedNow = 0; s.askSome() })
+			}
 		}
 		p.queued = false
 		s.toAsk = s.toAsk[1:]
 	}
 	if len(s.toAsk) == 0 {
 		s.toAsk = nil
-		return
 	}
-	s.asking = true
-	s.after(askEvery, func() { s.asking = false; s.askSome() })
 }
 
 // savePerson has what stands between a person and the user stored.
