@@ -283,6 +283,9 @@ func (s *Session) tellPart(c *contact, ev *piece, adorn func(*keptMessage, *piec
 	if adorn != nil {
 		adorn(&k, ev)
 	}
+	if k.body != "" && l.net.Capabilities(bridges.Place{User: c.id}).Read {
+		k.extra = append(k.extra, markable...)
+	}
 	s.recordPrivate(&k)
 	s.showPrivate(k, ev.Replay)
 }

@@ -262,7 +262,9 @@ type world struct {
 	store  *memStore
 	policy Policy
 	next   int
-	ids    int
+	// seenCalls is how many calls of the network have been looked at.
+	seenCalls int
+	ids       int
 
 	archive *archive.Archive // nil: nothing is recorded
 	lines   *archivetest.Model

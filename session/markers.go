@@ -100,9 +100,6 @@ func (r *room) crowded() bool {
 	return r.members > maxReaders
 }
 
-// markable asks for markers of a line where the network takes them.
-func markable(o *component.Out, l *link, at bridges.Place) {
-	if l.net.Capabilities(at).Read {
-		xep.AppendMarkable(o)
-	}
-}
+// markable asks for markers of a line, of a network that takes them. It is part of
+// the line wherever that is shown.
+var markable = component.Fragment(xep.AppendMarkable)
