@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +18,16 @@ import (
 // which is online.
 func account(t *testing.T, f func(w *world)) {
 	t.Helper()
+	accountOf(t, func(*world) {}, f)
+}
+
+// accountOf is account with something prepared before the link is made.
+func accountOf(t *testing.T, prepare, f func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.driver.Contacts = true
+		prepare(w)
 		w.store.records["alice@home.example"] = Record{Accounts: []StoredAccount{{Network: "net"}}}
 		w.manager()
 		defer w.stop()
@@ -248,7 +256,10 @@ func TestPresenceOfAContact(t *testing.T) {
 func TestStatusOfAnyLength(t *testing.T) {
 	account(t, func(w *world) {
 		w.friends("Bob")
-		w.present("Bob", func(p *bridges.Present) { p.Text = strings.Repeat("ä", 1<<20); p.Member.Nick, p.Member.Address = strings.Repeat("b", 1<<20), "bob" })
+		w.present("Bob", func(p *bridges.Present) {
+			p.Text = strings.Repeat("ä", 1<<20)
+			p.Member.Nick, p.Member.Address = strings.Repeat("b", 1<<20), "bob"
+		})
 		got := w.news()
 		if len(got) != 1 || len(got[0]) > 4*maxPersonText || !strings.Contains(got[0], "ä</status>") {
 			t.Errorf("%d stanzas, the first of %d bytes", len(got), len(got[0]))
@@ -257,7 +268,15 @@ func TestStatusOfAnyLength(t *testing.T) {
 }
 
 func TestContactsGoWithTheLinkAndComeBack(t *testing.T) {
-	account(t, func(w *world) {
+	var down atomic.Bool
+	accountOf(t, func(w *world) {
+		w.driver.Gate = func(*bridgetest.ScriptNet, int, bridges.Start) error {
+			if down.Load() {
+				return bridges.NewError(bridges.Offline, "Connection refused.")
+			}
+			return nil
+		}
+	}, func(w *world) {
 		w.friends("Bob")
 		w.friends("Carol")
 		w.present("Carol", func(p *bridges.Present) { p.Online = false })
@@ -273,14 +292,12 @@ func TestContactsGoWithTheLinkAndComeBack(t *testing.T) {
 			t.Fatal("the link did not come back")
 		}
 
-		w.driver.Gate = func(*bridgetest.ScriptNet, int, bridges.Start) error {
-			return bridges.NewError(bridges.Offline, "Connection refused.")
-		}
+		down.Store(true)
 		w.net().End(bridges.NewError(bridges.Offline, "Reset."))
 		time.Sleep(peopleGrace)
 		w.expect(`type="unavailable" & from="bob%net@gw.example"`) // Carol was not there
 		w.present("Carol", nil)
-		w.driver.Gate = nil
+		down.Store(false)
 		time.Sleep(2 * retryMax)
 		w.expect(`^<presence from="bob%net@gw.example" & !type=`, `^<presence from="carol%net@gw.example" & !type=`)
 
