@@ -10,6 +10,9 @@ import (
 // method of the room, the contact or the link it concerns.
 func (s *Session) onStanza(st *component.Stanza) {
 	if s.leaving {
+		if passing(st) {
+			return
+		}
 		s.refuse(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
 		return
 	}

@@ -324,7 +324,9 @@ func (w *world) restart() {
 	w.t.Helper()
 	w.stop()
 	time.Sleep(time.Second)
-	w.driver = bridgetest.NewScript()
+	contacts, caps := w.driver.Contacts, w.driver.Caps
+	w.driver, w.seenCalls = bridgetest.NewScript(), 0
+	w.driver.Contacts, w.driver.Caps = contacts, caps
 	w.manager()
 	if err := w.m.Begin(w.t.Context()); err != nil {
 		w.t.Fatal(err)

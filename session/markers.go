@@ -68,7 +68,7 @@ func (s *Session) onRead(l *link, ev *bridges.Read) {
 
 // onRead shows a member's marker, by the line's stanza-id (XEP-0333).
 func (r *room) onRead(ev *bridges.Read) {
-	if !r.inside() || r.crowded() {
+	if !r.inside() || len(r.seats) == 0 || r.crowded() {
 		return
 	}
 	from := ev.From

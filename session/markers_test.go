@@ -33,6 +33,9 @@ func TestUserHasReadARoom(t *testing.T) {
 		w.displayed("stranger", "groupchat", theRoom, "$b1")
 		w.wantAsked("read", "read #room $b1")
 		w.news()
+		w.chatState("a", "groupchat", theRoom, "composing") // says nothing that is sent
+		w.wantAsked("say")
+		w.expect()
 		w.named("Bob", "$b2", "two")
 		w.displayed("b", "groupchat", theRoom, "$b2")
 		w.wantAsked("read", "read #room $b2")

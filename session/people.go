@@ -143,7 +143,7 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 	p.nick = cut(ev.Member.Nick, maxPersonName)
 	switch {
 	case ev.Asks:
-		p.text, p.known = cut(ev.Text, maxPersonText), false
+		p.text = cut(ev.Text, maxPersonText)
 	case was.asks:
 		p.text = ""
 	}
@@ -151,6 +151,9 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 		s.befriended(p, nil)
 	}
 	s.introduce(p)
+	if p.asks && p.receives && p.waits == nil { // the user has agreed before
+		s.accept(p)
+	}
 	switch {
 	case was.l != l || !was.contact:
 		p.told = false

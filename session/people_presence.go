@@ -112,10 +112,17 @@ func (s *Session) onSubscribed(st *component.Stanza) {
 		p.receives = true
 		s.savePerson(p)
 	}
-	if !p.asks || p.l == nil {
+	if p.asks {
+		s.accept(p)
+	}
+}
+
+// accept has the network let somebody speak with the user who asks for it.
+func (s *Session) accept(p *person) {
+	l := p.l
+	if l == nil {
 		return
 	}
-	l := p.l
 	who, ok := l.net.(bridges.Befriender)
 	if !ok {
 		return
@@ -198,12 +205,15 @@ func (s *Session) onProbe(st *component.Stanza, addr bridges.Address) {
 // those who are on a list of contacts, the network's or the user's.
 func (s *Session) onPresent(l *link, ev *bridges.Present) {
 	p := s.persons[s.m.personJID(l.id, &ev.Member).Local]
-	if p == nil || p.asks {
+	if p == nil {
 		return
 	}
 	was := *p
 	p.l, p.known, p.online, p.away, p.busy = l, true, ev.Online, ev.Member.Away, ev.Busy
-	p.text, p.since = cut(ev.Text, maxPersonText), 0
+	if !p.asks {
+		p.text = cut(ev.Text, maxPersonText)
+	}
+	p.since = 0
 	if !ev.Since.IsZero() {
 		p.since = ev.Since.Unix()
 	}
@@ -322,7 +332,7 @@ func (l *link) peopleDown() {
 func (l *link) leavePeople() {
 	l.showPeople(false)
 	for _, p := range l.s.peopleOf(l) {
-		p.l, p.contact, p.asks, p.known, p.told = nil, false, false, false, false
+		p.l, p.contact, p.asks, p.known, p.told, p.queued = nil, false, false, false, false, false
 		l.s.forgetPerson(p)
 	}
 }

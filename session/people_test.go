@@ -146,6 +146,78 @@ func TestWhoAsksIsAccepted(t *testing.T) {
 	})
 }
 
+func TestWhoAsksIsAcceptedOnceTheLinkIsThere(t *testing.T) {
+	account(t, func(w *world) {
+		w.say(&bridges.Contact{Member: bridgetest.Person("Bob"), Asks: true})
+		w.news()
+		w.restart()
+		w.restored()
+		w.from("<presence type='subscribed' from='ALICE' to='bob%net@GW'/>") // the link has not told of Bob yet
+		w.wantAsked("befriend")
+		w.present("Bob", func(p *bridges.Present) { p.Online = false; p.Text = "away" })
+		w.say(&bridges.Contact{Member: bridgetest.Person("Bob"), Asks: true, Text: "please"})
+		w.wantAsked("befriend", "befriend bob")
+		w.from("<presence type='subscribe' from='ALICE' to='bob%net@GW'/>")
+		w.expect(`type="subscribed" & bob`, `type="unavailable" & bob & !please`)
+	})
+}
+
+func TestAcceptingFails(t *testing.T) {
+	account(t, func(w *world) {
+		w.say(&bridges.Contact{Member: bridgetest.Person("Nobody"), Asks: true})
+		w.news()
+		w.from("<presence type='subscribed' from='ALICE' to='nobody%net@GW'/>")
+		w.expect(`^<message & from="net@gw.example" & You cannot speak with Nobody: There is no such person.`)
+	})
+}
+
+func TestContactsWhenTheGatewayEnds(t *testing.T) {
+	account(t, func(w *world) {
+		w.friends("Bob")
+		w.friends("Carol")
+		w.present("Carol", func(p *bridges.Present) { p.Online = false })
+		w.news()
+		w.stop()
+		w.expect(`type="unavailable" & from="bob%net@gw.example"`)
+		w.from("<presence from='ALICE/a' to='bob%net@GW'/>") // no error: Bob would be one that failed
+		w.expect()
+		w.manager()
+	})
+}
+
+func TestContactsOfASessionThatPanicked(t *testing.T) {
+	account(t, func(w *world) {
+		w.friends("Bob")
+		for i := range 2 * askAtOnce {
+			w.contact(fmt.Sprint("friend", i))
+		}
+		w.m.post(w.user(), func(*Session) { panic("a fault") })
+		all := strings.Join(w.news(), "")
+		if !strings.Contains(all, `type="unavailable" from="bob%net`) {
+			t.Errorf("Bob is shown as there: %s", all)
+		}
+		time.Sleep(time.Minute)
+		n := w.driver.Net(1)
+		if n == nil {
+			t.Fatal("the account was not opened again")
+		}
+		for i := range 2 * askAtOnce {
+			n.Say(&bridges.Contact{Member: bridgetest.Person(fmt.Sprint("friend", i))})
+		}
+		n.Say(&bridges.Contact{Member: bridgetest.Person("Bob")})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		asked := strings.Count(strings.Join(w.stream.sent, ""), `type="subscribe"`)
+		if asked != 2*askAtOnce+1 {
+			t.Errorf("%d contacts have asked", asked)
+		}
+		if all := strings.Join(w.news(), ""); !strings.Contains(all, `<presence from="bob%net`) {
+			t.Errorf("Bob is not shown as there: %s", all)
+		}
+		w.m.stats.panics.Store(0) // the one that was meant
+	})
+}
+
 func TestWhoAsksIsDeclinedAndMayAskAgain(t *testing.T) {
 	account(t, func(w *world) {
 		for range 2 {
