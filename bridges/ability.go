@@ -24,7 +24,8 @@ type Inviter interface {
 // the change, or Failed. RoleNone kicks; AffiliationOutcast bans and removes.
 type RoleSetter interface {
 	SetRole(ref Ref, room RoomID, nick string, r Role, reason string) error
-	// SetAffiliation takes a nick, or a mask as List returns them.
+	// SetAffiliation takes a nick, the Address of somebody who is not in, or a mask
+	// as List returns them.
 	SetAffiliation(ref Ref, room RoomID, target string, a Affiliation, reason string) error
 }
 
@@ -46,6 +47,8 @@ type Retractor interface {
 }
 
 // Typist tells others that the user writes, or has stopped. There is no outcome.
+// While the user writes it is told again every 20 seconds; where that fades sooner,
+// the network repeats it.
 type Typist interface {
 	SetTyping(at Place, on bool) error
 }
@@ -94,9 +97,10 @@ type Console interface {
 
 // ListEntry is an entry of a room's list.
 type ListEntry struct {
-	Mask   string
-	By     string
-	Reason string
+	Mask    string
+	Address string // of the one person it names, as Address.Name has it; empty: it is a mask
+	By      string
+	Reason  string
 }
 
 // Lister reads a room's list of outcasts, members, admins or owners.
@@ -106,7 +110,8 @@ type Lister interface {
 
 // DirectoryEntry is a room of the network.
 type DirectoryEntry struct {
-	Name    string
+	Name    string // as Address.Name has it
+	Title   string // for people; empty: Name
 	Members int
 	Subject string
 }

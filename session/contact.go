@@ -70,9 +70,7 @@ func (s *Session) toPerson(st *component.Stanza, addr bridges.Address) {
 	case component.KindMessage:
 		s.personMessage(st, addr)
 	case component.KindPresence:
-		if st.Type == "subscribe" {
-			s.answerSubscribe(st, s.existing(addr.Network) != nil || s.registered)
-		}
+		s.personPresence(st, addr)
 	case component.KindIQ:
 		s.personIQ(st, addr)
 	}
@@ -286,6 +284,9 @@ func (s *Session) tellPart(c *contact, ev *piece, adorn func(*keptMessage, *piec
 	if adorn != nil {
 		adorn(&k, ev)
 	}
+	if k.body != "" && l.net.Capabilities(bridges.Place{User: c.id}).Read {
+		k.extra = append(k.extra, markable...)
+	}
 	s.recordPrivate(&k, ev.Replay)
 	if s.behind && !s.unreadable && !k.key.IsZero() {
 		s.leave() // those before it are still to be read
@@ -395,24 +396,4 @@ func (s *Session) onRenamed(l *link, ev *bridges.Renamed) {
 		c.id, c.nick = ev.Member.ID, ev.Member.Nick
 		s.contacts[contactKey(l, c.id)] = c
 	}
-}
-
-// onPresent is a contact's presence, shown where the user subscribed to it.
-func (s *Session) onPresent(l *link, ev *bridges.Present) {
-	jid := s.m.personJID(l.id, &ev.Member)
-	if !s.subscribed(jid) {
-		return
-	}
-	typ := ""
-	if !ev.Online {
-		typ = "unavailable"
-	}
-	o := component.NewPresence(jid, s.user, typ, "")
-	if ev.Online && ev.Member.Away {
-		o.Elem("", "show", "away")
-	}
-	if ev.Text != "" {
-		o.Elem("", "status", ev.Text)
-	}
-	s.send(o)
 }

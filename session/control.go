@@ -152,6 +152,10 @@ func (m *Manager) State(user component.JID, network bridges.NetworkID) (text str
 // longer. It does not block.
 func (m *Manager) Subscribed(user, address component.JID, on bool) {
 	m.post(user.Bare(), func(s *Session) {
+		if p := s.persons[address.Local]; p != nil && !on {
+			s.endPerson(p)
+			return
+		}
 		at := slices.Index(s.watched, address.String())
 		switch {
 		case on:

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"transportd/bridges"
 	"transportd/component"
@@ -12,19 +14,22 @@ import (
 var roomFeatures = []string{
 	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID,
 	xep.FeatureStableID, xep.FeatureSelfPing,
-	xep.FeatureSemiAnonymous, xep.FeatureOpen, xep.FeatureUnmoderated,
+	xep.FeatureSemiAnonymous, xep.FeatureUnmoderated,
 }
 
 // roomInfo answers what a room or an occupant is.
 func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) {
 	if st.To.Resource != "" {
+		var caps bridges.Caps
 		if r != nil && r.inside() && r.seat(st.From.Resource) != nil && !r.isOwnNick(st.To.Resource) {
-			if _, ok := r.whoIs(st.To.Resource); !ok {
+			m, ok := r.whoIs(st.To.Resource)
+			if !ok {
 				s.refuse(st, StanzaError(bridges.NewError(bridges.NotFound, "There is nobody of that name in the room.")))
 				return
 			}
+			caps = r.l.net.Capabilities(bridges.Place{User: m.ID})
 		}
-		s.send(s.personInfo(true, st.To.Resource).Reply(st))
+		s.send(s.personInfo(true, st.To.Resource, caps).Reply(st))
 		return
 	}
 	if node := st.Payload().Attr("node"); node != "" {
@@ -33,11 +38,14 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 	}
 	name := addr.Name
 	if r != nil {
-		name = r.name
+		name = r.title()
 	}
 	info := component.DiscoInfo{
 		Identities: []component.Identity{{Category: "conference", Type: "text", Name: name}},
 		Features:   append([]string(nil), roomFeatures...),
+	}
+	for _, f := range slices.Concat(r.access(), roomFeaturesOf(s.capsOf(r, addr))) {
+		info.AddFeature(f)
 	}
 	// Clients know by this what such a network cannot do.
 	if kind := s.m.info.RoomType; kind != "text" {
@@ -65,6 +73,9 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 		_, members, _ := r.l.net.Members(r.id)
 		form := component.NewForm("", nil, component.TypeField(xep.FormRoomInfo),
 			infoField("muc#roominfo_occupants", strconv.Itoa(len(members)+1)))
+		if r.info != nil && r.info.Description != "" {
+			form.Fields = append(form.Fields, infoField("muc#roominfo_description", r.info.Description))
+		}
 		if r.subject != nil {
 			form.Fields = append(form.Fields, infoField("muc#roominfo_subject", r.subject.Text))
 		}
@@ -80,13 +91,32 @@ func infoField(name, value string) component.FormField {
 
 // personInfo is what a person is: an account, or with a resource its client.
 // The first identity is no conference, so that clients see no room in it.
-func (s *Session) personInfo(client bool, name string) component.DiscoInfo {
+func (s *Session) personInfo(client bool, name string, caps bridges.Caps) component.DiscoInfo {
 	id := component.Identity{Category: "account", Type: "registered", Name: name}
 	if client {
 		id = component.Identity{Category: "client", Type: "pc", Name: name}
 	}
 	return component.DiscoInfo{
 		Identities: []component.Identity{id},
-		Features:   []string{xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSPing, xep.NSVersion, xep.NSTime, xep.NSVCard, xep.NSReceipts},
+		Features: slices.Concat([]string{
+			xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSPing, xep.NSVersion, xep.NSTime, xep.NSVCard, xep.NSReceipts,
+		}, signFeatures(caps)),
 	}
+}
+
+// aboutPerson answers what a person outside rooms is. Asked about the capabilities in
+// their presence (XEP-0115) all of a network are the same: they have no name.
+func (s *Session) aboutPerson(st *component.Stanza, addr bridges.Address) {
+	var caps bridges.Caps
+	if l := s.existing(addr.Network); l != nil {
+		caps = l.net.Capabilities(bridges.Place{User: l.net.UserID(addr.Name)})
+	}
+	client, name := st.To.Resource != "", addr.Name
+	if p := s.persons[st.To.Local]; p != nil && p.nick != "" {
+		name = p.nick
+	}
+	if strings.HasPrefix(st.Payload().Attr("node"), component.CapsNode+"#") {
+		client, name = false, ""
+	}
+	s.send(s.personInfo(client, name, caps).Reply(st))
 }

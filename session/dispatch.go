@@ -10,6 +10,9 @@ import (
 // method of the room, the contact or the link it concerns.
 func (s *Session) onStanza(st *component.Stanza) {
 	if s.leaving {
+		if passing(st) {
+			return
+		}
 		s.refuse(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
 		return
 	}
@@ -34,6 +37,7 @@ func (s *Session) onStanza(st *component.Stanza) {
 	case bridges.AddressRoom:
 		s.toRoom(st, nil, addr)
 	case bridges.AddressPerson:
+		s.onPersonSigns(st, addr)
 		s.toPerson(st, addr)
 	default:
 		s.toNetwork(st, addr)
@@ -99,12 +103,14 @@ func (s *Session) roomMessage(st *component.Stanza, r *room, addr bridges.Addres
 			s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
 			return
 		}
+		r.onSigns(st)
 		r.onGroupchat(st)
 	case st.To.Resource != "":
 		if r == nil || r.seat(st.From.Resource) == nil {
 			s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
 			return
 		}
+		r.onPrivateSigns(st)
 		r.onPrivate(st)
 	default:
 		if _, ok := st.Body(); ok {
@@ -148,6 +154,7 @@ func (s *Session) onEvent(l *link, ev bridges.Event) {
 			s.settle(ev.Ref, ev)
 			return
 		}
+		l.said(ev)
 		if ev.Place.Room != "" {
 			if r := s.byID(l, ev.Place.Room); r != nil {
 				r.onMessage(ev)
@@ -208,6 +215,7 @@ func (s *Session) onRoomEvent(l *link, ev bridges.Event) {
 	case *bridges.Joined:
 		s.inRoom(l, ev.Room, func(r *room) { r.onJoined(ev) })
 	case *bridges.Left:
+		l.stopped(ev)
 		s.inRoom(l, ev.Room, func(r *room) { r.onLeft(ev) })
 		s.settle(ev.Ref, ev)
 	case *bridges.Updated:
@@ -218,6 +226,22 @@ func (s *Session) onRoomEvent(l *link, ev bridges.Event) {
 		}
 	case *bridges.ModeChanged:
 		s.inRoom(l, ev.Room, func(r *room) { r.onMode(ev) })
+	case *bridges.RoomInfo:
+		s.inRoom(l, ev.Room, func(r *room) { r.onInfo(ev) })
+	default:
+		s.onPersonEvent(l, ev)
+	}
+}
+
+// onPersonEvent takes what is not of rooms alone.
+func (s *Session) onPersonEvent(l *link, ev bridges.Event) {
+	switch ev := ev.(type) {
+	case *bridges.Contact:
+		s.onContact(l, ev)
+	case *bridges.Typing:
+		s.onTyping(l, ev)
+	case *bridges.Read:
+		s.onRead(l, ev)
 	}
 }
 

@@ -68,6 +68,7 @@ func (s *Session) setRecord(rec Record) {
 		s.resting = append(s.resting, bridges.NetworkID(network))
 	}
 	s.watched = rec.Subscribed
+	s.setPeople(rec.People)
 	s.registered = len(rec.Accounts) > 0
 	s.setChoices(&rec)
 }

@@ -132,6 +132,7 @@ type memStore struct {
 	fail    error
 	slow    chan struct{} // not nil: settings are stored once it is closed
 
+	saves     int    // of subscriptions
 	forgotten string // the user and room whose history was, last
 }
 
@@ -185,6 +186,19 @@ func (m *memStore) SaveRoom(ctx context.Context, user string, set RoomSetting) e
 func (m *memStore) RemoveRoom(ctx context.Context, user, room string) error {
 	return m.change(ctx, user, func(r *Record) {
 		r.Rooms = slices.DeleteFunc(r.Rooms, func(o RoomSetting) bool { return o.Room == room })
+	})
+}
+
+func (m *memStore) SaveSubscriptions(ctx context.Context, user string, subs []Subscription) error {
+	return m.change(ctx, user, func(r *Record) {
+		r.People = slices.Clone(r.People)
+		for _, sub := range subs {
+			r.People = slices.DeleteFunc(r.People, func(o Subscription) bool { return o.Address == sub.Address })
+			if sub.Sends || sub.Receives || sub.Asked {
+				r.People = append(r.People, sub)
+			}
+		}
+		m.saves++
 	})
 }
 
@@ -248,7 +262,9 @@ type world struct {
 	store  *memStore
 	policy Policy
 	next   int
-	ids    int
+	// seenCalls is how many calls of the network have been looked at.
+	seenCalls int
+	ids       int
 
 	archive *archive.Archive // nil: nothing is recorded
 	lines   *archivetest.Model
@@ -308,7 +324,9 @@ func (w *world) restart() {
 	w.t.Helper()
 	w.stop()
 	time.Sleep(time.Second)
-	w.driver = bridgetest.NewScript()
+	contacts, caps := w.driver.Contacts, w.driver.Caps
+	w.driver, w.seenCalls = bridgetest.NewScript(), 0
+	w.driver.Contacts, w.driver.Caps = contacts, caps
 	w.manager()
 	if err := w.m.Begin(w.t.Context()); err != nil {
 		w.t.Fatal(err)

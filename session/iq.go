@@ -180,7 +180,7 @@ func (s *Session) personIQ(st *component.Stanza, addr bridges.Address) {
 	}
 	switch keyOf(st) {
 	case iqKey{"get", xep.NSDiscoInfo, "query"}:
-		s.send(s.personInfo(st.To.Resource != "", addr.Name).Reply(st))
+		s.aboutPerson(st, addr)
 		return
 	case iqKey{"get", xep.NSDiscoItems, "query"}:
 		s.send(component.ItemsReply(st, nil))
@@ -300,7 +300,7 @@ func (s *Session) listRooms(st *component.Stanza, addr bridges.Address) {
 			items := make([]component.Item, 0, len(rooms))
 			for _, e := range rooms {
 				jid := s.m.roomJID(l.id, e.Name)
-				items = append(items, component.Item{JID: jid, Name: e.Name})
+				items = append(items, component.Item{JID: jid, Name: s.titleOf(l, &e)})
 			}
 			return component.ItemsReply(st, items)
 		})

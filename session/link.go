@@ -59,6 +59,13 @@ type link struct {
 	awayText string
 
 	rooms map[bridges.RoomID]*room // entered, by the network's name for them
+	signs map[bridges.Place]*signs
+
+	invited  map[string]string // names of rooms that the user was invited to, by local part
+	crowded  bool              // it has more contacts than are kept
+	fresh    bool              // contacts that it told of are shown in a moment
+	peopleUp bool              // contacts are shown as reachable
+	hide     *time.Timer       // until they are not
 
 	comparing int                 // playbacks that are being compared with the archive
 	commits   []map[string][]byte // wait for that, or for the archive to have room
@@ -211,6 +218,8 @@ func (l *link) state(st *bridges.State) {
 	if l.kind == bridges.Online {
 		l.s.m.stats.online.Add(1)
 		l.wentOnline()
+	} else {
+		l.peopleDown()
 	}
 	l.announce()
 }
@@ -223,6 +232,7 @@ func (l *link) wentOnline() {
 		l.quietly("away", p.SetAway(true, l.awayText))
 	}
 	l.s.awayness() // of which a new link has not heard
+	l.peopleBack()
 	for _, entry := range l.autojoin {
 		l.s.autojoin(l, entry)
 	}

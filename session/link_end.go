@@ -18,11 +18,13 @@ func (l *link) kill() {
 	if l.kind == bridges.Online {
 		l.s.m.stats.online.Add(-1)
 	}
-	for _, t := range []*time.Timer{l.retry, l.check} {
+	for _, t := range []*time.Timer{l.retry, l.check, l.hide} {
 		if t != nil {
 			t.Stop()
 		}
 	}
+	l.quiet()
+	l.leavePeople()
 	if l.cancel != nil {
 		l.cancel()
 		l.s.ending = append(l.s.ending, l)
@@ -64,6 +66,8 @@ func (l *link) ended(err *bridges.Error) {
 	l.lastErr, l.text = err, err.Text
 	l.log.Info("link ended", "error", err, "permanent", err.Permanent)
 	l.s.m.stats.linkErrors.Add(kindName(err.Kind), 1)
+	l.quiet()
+	l.peopleDown()
 	for _, r := range l.s.roomsOf(l) {
 		r.linkDown()
 	}

@@ -216,7 +216,9 @@ func (m *Manager) Deliver(st *component.Stanza) {
 	user := st.From.Bare()
 	for {
 		if m.stopping.Load() {
-			m.reject(st, errStopping)
+			if !passing(st) {
+				m.reject(st, errStopping)
+			}
 			return
 		}
 		s := m.peek(user)
@@ -231,6 +233,9 @@ func (m *Manager) Deliver(st *component.Stanza) {
 		}
 		if !gone {
 			m.stats.busy.Add(1)
+			if passing(st) {
+				return
+			}
 			m.reject(st, component.NewStanzaError("wait", "resource-constraint", "Too much at once; please wait a moment and try again."))
 			return
 		}
@@ -264,6 +269,13 @@ func opensSession(st *component.Stanza) bool {
 		return false
 	}
 	return st.Kind != component.KindPresence || st.Type != "unavailable"
+}
+
+// passing tells whether a stanza is the user's presence as their server sends it to
+// every contact: there may be thousands at once, and an error would make each of
+// them one that has failed.
+func passing(st *component.Stanza) bool {
+	return st.Kind == component.KindPresence && st.Type == "" && st.To.Local != "" && st.To.Resource == ""
 }
 
 // rejectStranger answers what only a session could have answered with sense.

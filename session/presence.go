@@ -15,7 +15,7 @@ func (s *Session) subscribed(jid component.JID) bool {
 }
 
 // answerSubscribe answers a subscription to an address without stored state: a
-// person's is accepted while the network is there, a room's never.
+// network's is accepted, a room's never.
 func (s *Session) answerSubscribe(st *component.Stanza, accept bool) {
 	typ := "unsubscribed"
 	if accept {

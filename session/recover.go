@@ -98,6 +98,7 @@ func (s *Session) streamUp() {
 		l.told = ""
 		l.announce()
 	}
+	s.showPeopleAgain()
 	if s.subscribed(s.m.domain) {
 		s.send(component.NewPresence(s.m.domain, s.user, "probe", ""))
 	}

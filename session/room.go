@@ -59,6 +59,10 @@ type room struct {
 	played     *playback                 // old lines from the network; nil: none
 	catchingUp bool                      // what the network kept is being compared with the archive
 	unrecorded bool                      // the archive could not take the last line, and the user was told
+	info       *bridges.RoomInfo         // nil: nothing is known
+	members    int                       // beside the user, as last counted
+	counted    time.Time
+	quitting   bridges.Ref // leaves for good, by the user's wish
 	part       *time.Timer
 	rejoin     bool // wanted again while leaving
 }
@@ -134,6 +138,7 @@ func (s *Session) addRoom(l *link, jid component.JID, name string) *room {
 		s.rooms = make(map[string]*room)
 	}
 	s.rooms[r.jid.Local] = r
+	delete(l.invited, r.jid.Local) // accepted
 	s.m.stats.rooms.Add(1)
 	return r
 }
@@ -173,6 +178,7 @@ func (r *room) seat(resource string) *seat {
 func (r *room) removeSeat(st *seat) {
 	if i := slices.Index(r.seats, st); i >= 0 {
 		r.seats = slices.Delete(r.seats, i, i+1)
+		r.l.stopsWriting(bridges.Place{Room: r.id}, st.jid.Resource)
 		r.m.store.RemoveSeat(st.jid.String(), r.jid.String())
 	}
 }

@@ -124,14 +124,9 @@ func (r *room) setAdmin(st *component.Stanza) {
 
 // change turns one item of an admin request into an action.
 func (r *room) change(setter bridges.RoleSetter, item xep.AdminItem) (func(bridges.Ref) error, *component.StanzaError) {
-	target := ""
-	if item.Nick != "" {
-		target = r.nickOf(item.Nick)
-	} else {
-		target = r.m.targetOf(item.JID)
-	}
-	if target == "" {
-		return nil, component.NewStanzaError("modify", "bad-request", "It is not clear who is meant.")
+	target, e := r.targetOf(item)
+	if e != nil {
+		return nil, e
 	}
 	if item.Role != "" {
 		role, ok := roles[item.Role]
@@ -147,21 +142,35 @@ func (r *room) change(setter bridges.RoleSetter, item xep.AdminItem) (func(bridg
 	return func(ref bridges.Ref) error { return setter.SetAffiliation(ref, r.id, target, affiliation, item.Reason) }, nil
 }
 
-// targetOf is whom a JID in a request means: a person of the gateway by name, or
-// an entry of a list as List gave it.
-func (m *Manager) targetOf(text string) string {
-	jid, err := component.ParseJID(text)
-	if err != nil || jid.Domain != m.domain.Domain {
-		return text
+// targetOf is whom an item means: a member by nick, or by the address of the person;
+// somebody who is not in by address; or an entry of a list as List gave it.
+func (r *room) targetOf(item xep.AdminItem) (string, *component.StanzaError) {
+	unclear := component.NewStanzaError("modify", "bad-request", "It is not clear who is meant.")
+	switch {
+	case item.Nick != "":
+		return r.nickOf(item.Nick), nil
+	case item.JID == "":
+		return "", unclear
 	}
-	a, err := m.driver.Parse(component.UnescapeLocal(jid.Local))
-	if err != nil || a.Kind != bridges.AddressPerson {
-		return ""
+	jid, err := component.ParseJID(item.JID)
+	if err != nil || jid.Domain != r.m.domain.Domain {
+		return item.JID, nil
 	}
-	if jid.Resource != "" && strings.ContainsAny(jid.Resource, "!*@") {
-		return jid.Resource // a mask, as listed
+	a, err := r.m.driver.Parse(component.UnescapeLocal(jid.Local))
+	switch {
+	case err != nil:
+		return "", unclear
+	case a.Network != r.l.id:
+		return "", elsewhere()
+	case item.Role == "" && strings.ContainsAny(jid.Resource, "!*@"):
+		return jid.Resource, nil // a mask, as listed
+	case a.Kind != bridges.AddressPerson:
+		return "", unclear
 	}
-	return a.Name
+	if m, ok := r.l.net.Member(r.id, r.l.net.UserID(a.Name)); ok {
+		return m.Nick, nil
+	}
+	return a.Name, nil
 }
 
 // getAdmin lists who has a role or an affiliation (XEP-0045 section 9.5 and
@@ -199,7 +208,9 @@ func (r *room) listOutcasts(st *component.Stanza, lister bridges.Lister) {
 			out := make([]xep.AdminItem, 0, len(entries))
 			for _, e := range entries {
 				jid := r.l.jid
-				if res, ok := component.SafeResource(e.Mask); ok {
+				if e.Address != "" {
+					jid = r.m.personJID(r.l.id, &bridges.Member{Address: e.Address})
+				} else if res, ok := component.SafeResource(e.Mask); ok {
 					jid.Resource = res
 				}
 				out = append(out, xep.AdminItem{Affiliation: "outcast", JID: jid.String(), Reason: e.Reason})
@@ -219,7 +230,8 @@ func (s *Session) outgoingInvite(st *component.Stanza, r *room, addr bridges.Add
 		return false
 	}
 	if len(x.Invites) == 0 {
-		return true // a declined invitation: the network has no word for it
+		s.decline(st, r, addr, x.Decline.Reason)
+		return true
 	}
 	if r == nil || !r.inside() || r.seat(st.From.Resource) == nil {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.NotJoined, "")))
@@ -301,6 +313,8 @@ func (s *Session) onInvited(l *link, ev *bridges.Invited) {
 	jid := s.m.roomJID(l.id, ev.Name)
 	if r := s.byID(l, l.net.RoomID(ev.Name)); r != nil {
 		jid = r.jid
+	} else {
+		l.noteInvited(jid.Local, ev.Name)
 	}
 	var from component.JID
 	if ev.By.Nick != "" { // else a server

@@ -162,15 +162,7 @@ func (m *Manager) dropRoom(ctx context.Context, user, jid component.JID, addr br
 			}
 			done(e)
 		}
-		no := false
-		switch {
-		case c == nil:
-			leave(nil)
-		case c.Record == nil:
-			s.forgetRoom(jid, leave)
-		default:
-			s.changeRoom(jid, c.addr, roomChange{persistent: &no}, leave)
-		}
+		s.unkeep(jid, leave)
 	})
 }
 

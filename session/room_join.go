@@ -195,6 +195,7 @@ func (r *room) onEntered(ev *bridges.Entered) {
 	r.state = roomIn
 	sameSubject := textOf(r.subject) == textOf(ev.Subject)
 	r.subject = ev.Subject
+	r.noteInfo(ev.Info)
 	r.l.downAt = time.Time{}
 	if wasIn {
 		r.showDifference(ev)

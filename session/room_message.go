@@ -182,8 +182,11 @@ func (r *room) hearPart(ev *piece, replaces, answers *line) {
 	}
 	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || ev.file != nil {
 		r.adorn(&l, ev, replaces, answers)
-		in.Extra = l.extra
 	}
+	if caps.Read && !l.self {
+		l.extra = append(l.extra, markable...)
+	}
+	in.Extra = l.extra
 	r.record(&l, in)
 	l = r.remembered(l)
 	if replaces != nil {

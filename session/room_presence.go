@@ -304,7 +304,9 @@ func (r *room) onLeft(ev *bridges.Left) {
 		return
 	}
 	r.self = ev.Member
-	r.lostKept(whyOut(ev), len(r.seats) > 0)
+	if r.quitting == 0 || ev.Ref != r.quitting {
+		r.lostKept(whyOut(ev), len(r.seats) > 0)
+	}
 	lv.codes = append(lv.codes, 110)
 	for _, st := range r.seats {
 		r.showOut(st, lv)

@@ -171,10 +171,10 @@ func (s *Session) nextWrite() {
 	}
 }
 
+// written ends a write: done may begin the next, which waits its turn behind it.
 func (s *Session) written(w write, err error) {
-	s.writes = s.writes[1:]
 	defer func() {
-		if len(s.writes) > 0 {
+		if s.writes = s.writes[1:]; len(s.writes) > 0 {
 			s.nextWrite()
 		}
 	}()

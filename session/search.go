@@ -111,12 +111,12 @@ func (m *Manager) searchRooms(ctx context.Context, l online, text string) ([]Fou
 	rooms, err := dir.Rooms(ctx)
 	var out []Found
 	for _, e := range rooms {
-		in := strings.ToLower(e.Name + "\n" + e.Subject)
+		in := strings.ToLower(e.Name + "\n" + e.Title + "\n" + e.Subject)
 		if slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(in, w) }) {
 			continue
 		}
 		jid := m.roomJID(l.id, e.Name)
-		out = append(out, Found{JID: jid, Network: l.id, Room: true, Name: e.Name, Text: e.Subject, Members: e.Members})
+		out = append(out, Found{JID: jid, Network: l.id, Room: true, Name: cmp.Or(e.Title, e.Name), Text: e.Subject, Members: e.Members})
 	}
 	return out, true, err
 }

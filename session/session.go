@@ -30,6 +30,7 @@ type Session struct {
 	up   bool // the XMPP stream, as far as this session has been told
 	kept []keptMessage
 	private
+	people
 	keptCut     int
 	owed        []func() *component.Out // errors and goodbyes that wait for the stream
 	accounts    []StoredAccount
@@ -109,7 +110,7 @@ func (s *Session) handle(in input) {
 // links closed, registered accounts opened again. Other users notice nothing.
 func (s *Session) crash() {
 	rooms, links := s.rooms, s.links
-	s.rooms, s.links, s.contacts = nil, nil, nil
+	s.rooms, s.links, s.contacts, s.toAsk = nil, nil, nil, nil
 	s.m.stats.rooms.Add(-int64(len(rooms)))
 	for _, l := range links {
 		s.guarded(func() { l.abandon("The gateway had a problem; please try again.") })
@@ -289,5 +290,5 @@ func (s *Session) work(query func() (then func())) bool {
 
 // idle tells whether nothing is left that needs this session.
 func (s *Session) idle() bool {
-	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0 && !s.keepsAny() && !s.unread && !s.loading && !s.behind
+	return len(s.rooms) == 0 && len(s.links) == 0 && len(s.ending) == 0 && len(s.clients) == 0 && len(s.kept) == 0 && len(s.way) == 0 && len(s.late) == 0 && len(s.owed) == 0 && !s.registered && s.queries == 0 && !s.keepsAny() && !s.unread && !s.loading && !s.behind && !s.saving
 }

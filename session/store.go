@@ -22,7 +22,8 @@ type Record struct {
 	Accounts   []StoredAccount
 	LoggedOut  bool     // the user's own wish: no link is made for the accounts
 	Resting    []string // networks that the user has logged out of alone
-	Subscribed []string // addresses of the gateway whose presence the user gets
+	Subscribed []string // addresses of the gateway and of networks whose presence the user gets
+	People     []Subscription
 	Rooms      []RoomSetting
 	Defaults   Defaults
 }
@@ -34,6 +35,14 @@ type RoomSetting struct {
 	Persistent bool   // the user stays in it without a client
 	Nick       string // under which the user was last in a persistent room
 	Password   string // of a persistent room
+}
+
+// Subscription is what is between the user and a person, or whatever other address.
+type Subscription struct {
+	Address  string // bare JID
+	Sends    bool   // the user gets its presence
+	Receives bool   // it gets the user's presence
+	Asked    bool   // it has asked for that, and need not again
 }
 
 // Defaults are what a user gets in rooms without a choice; nil: what the operator
@@ -60,6 +69,9 @@ type Store interface {
 	SaveRoom(ctx context.Context, user string, set RoomSetting) error
 	RemoveRoom(ctx context.Context, user, room string) error
 	SaveDefaults(ctx context.Context, user string, d Defaults) error
+	// SaveSubscriptions replaces what is stored between a user and people: all or
+	// nothing. One with nothing set is removed.
+	SaveSubscriptions(ctx context.Context, user string, subs []Subscription) error
 	// ForgetHistory removes what a user sees of what was said in a room so far.
 	ForgetHistory(ctx context.Context, user, room string) error
 }

@@ -27,7 +27,7 @@ func fill(t *testing.T, o Options) {
 		a := account(user, "libera")
 		a.Settings["odd"] = "\x00\xff'\"?$1"
 		err = errors.Join(err, db.PutAccount(ctx, a), db.SetPreference(ctx, gw, user, "lang", "de ? ünï"),
-			db.PutSubscription(ctx, Subscription{gw, user, gw, true, false}), db.SetOnline(ctx, gw, user, user == juli),
+			db.PutSubscription(ctx, Subscription{Gateway: gw, User: user, Address: gw, Sends: true}), db.SetOnline(ctx, gw, user, user == juli),
 			db.SaveOccupancy(ctx, Occupancy{Gateway: gw, User: user + "/r", Room: "#a@" + gw, Nick: "x", Password: "pw", Since: time.Unix(5, 0)}),
 			db.SaveOccupancy(ctx, Occupancy{Gateway: gw, User: user + "/r", Room: "#b@" + gw, Nick: "x", Since: time.Unix(6, 0)}))
 	}

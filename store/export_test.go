@@ -42,7 +42,7 @@ func testExport(t *testing.T) {
 		a := account(user, "libera")
 		a.Gateway = gate
 		err = errors.Join(err, db.PutAccount(ctx, a), db.SetPreference(ctx, gate, user, "lang", "de"),
-			db.PutSubscription(ctx, Subscription{gate, user, "bob%net@" + gate, true, false}),
+			db.PutSubscription(ctx, Subscription{Gateway: gate, User: user, Address: "bob%net@" + gate, Sends: true}),
 			db.SaveOccupancy(ctx, Occupancy{Gateway: gate, User: user + "/r", Room: lobby, Nick: "x", Password: "hunter2", Since: time.Unix(5, 0)}),
 			db.SaveUserRoom(ctx, UserRoom{Gateway: gate, User: user, JID: lobby, Record: &no, Persistent: true, Nick: "al", Password: "hunter2"}))
 	}

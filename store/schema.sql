@@ -56,7 +56,8 @@ CREATE TABLE occupancies (
 	PRIMARY KEY (user, resource, room)
 ) STRICT, WITHOUT ROWID;
 
--- Presence subscriptions between a user and an address of the gateway.
+-- Presence subscriptions between a user and an address of the gateway. With
+-- neither direction it is a person who has asked for the user's presence.
 CREATE TABLE subscriptions (
 	user     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
 	address  TEXT NOT NULL,

@@ -163,7 +163,7 @@ func testSubscriptions(t *testing.T) {
 	db, ctx := open(t), t.Context()
 	put := func(user, address string, sends, receives bool) {
 		t.Helper()
-		if err := db.PutSubscription(ctx, Subscription{gw, user, address, sends, receives}); err != nil {
+		if err := db.PutSubscription(ctx, Subscription{Gateway: gw, User: user, Address: address, Sends: sends, Receives: receives}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -175,7 +175,7 @@ func testSubscriptions(t *testing.T) {
 	put(romeo, "x@"+gw, false, false)
 	put("nobody@x", gw, false, false)
 	got, err := db.UserSubscriptions(ctx, gw, juli)
-	want := []Subscription{{gw, juli, gw, true, true}, {gw, juli, "libera@" + gw, false, true}}
+	want := []Subscription{{gw, juli, gw, true, true, false}, {gw, juli, "libera@" + gw, false, true, false}}
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v (%v)", got, want, err)
 	}
@@ -188,6 +188,13 @@ func testSubscriptions(t *testing.T) {
 	}
 	if n != 3 {
 		t.Errorf("%d subscriptions, want 3", n)
+	}
+	asked := Subscription{Gateway: gw, User: romeo, Address: "bob@" + gw, Asked: true}
+	if err := db.PutSubscription(ctx, asked, Subscription{Gateway: gw, User: romeo, Address: gw}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := db.UserSubscriptions(ctx, gw, romeo); err != nil || fmt.Sprint(got) != fmt.Sprint([]Subscription{asked}) {
+		t.Errorf("got %v, want %v (%v)", got, asked, err)
 	}
 	if _, err := db.User(ctx, gw, "nobody@x"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("removing a subscription made a user: %v", err)
@@ -282,7 +289,7 @@ func testConcurrentWriters(t *testing.T) {
 					db.PutAccount(ctx, account(user, fmt.Sprintf("n%d", i))),
 					db.SaveOccupancy(ctx, Occupancy{Gateway: gw, User: user + "/r", Room: fmt.Sprintf("#%d@%s", i, gw), Nick: "n"}),
 					db.SetPreference(ctx, gw, user, fmt.Sprint(i), "v"),
-					db.PutSubscription(ctx, Subscription{gw, user, fmt.Sprint(i), true, false}),
+					db.PutSubscription(ctx, Subscription{Gateway: gw, User: user, Address: fmt.Sprint(i), Sends: true}),
 				}
 				if _, err := db.UserAccounts(ctx, gw, user); err != nil {
 					errs = append(errs, err)

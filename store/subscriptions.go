@@ -15,33 +15,47 @@ type Subscription struct {
 	Address  string // bare JID inside the gateway
 	Sends    bool   // the address sends its presence to the user (the user subscribed)
 	Receives bool   // the address gets the user's presence (it subscribed to the user)
+	// Asked: the address has asked for the user's presence and need not again. It is
+	// stored with neither direction too; where there is one it is not told.
+	Asked bool
 }
 
-// PutSubscription stores a subscription; with neither direction it is removed.
-// The user is made when unknown.
-func (db *DB) PutSubscription(ctx context.Context, s Subscription) error {
+// PutSubscription stores subscriptions, all of them or none; one with neither
+// direction that is not Asked is removed. Users are made when unknown.
+func (db *DB) PutSubscription(ctx context.Context, subs ...Subscription) error {
 	return db.save(ctx, "put subscription", func(tx *sql.Tx) error {
-		if !s.Sends && !s.Receives {
-			_, err := tx.ExecContext(ctx, `DELETE FROM subscriptions WHERE address = ? AND "user" =
-				(SELECT id FROM users WHERE gateway = ? AND jid = ?)`, s.Address, s.Gateway, s.User)
-			return err
+		for i := range subs {
+			if err := putSubscription(ctx, tx, &subs[i]); err != nil {
+				return err
+			}
 		}
-		id, err := ensureUser(ctx, tx, s.Gateway, s.User, time.Now())
-		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO subscriptions ("user", address, sends, receives) VALUES (?, ?, ?, ?)
-			ON CONFLICT ("user", address) DO UPDATE SET sends = excluded.sends, receives = excluded.receives`,
-			id, s.Address, s.Sends, s.Receives)
-		return err
+		return nil
 	})
+}
+
+func putSubscription(ctx context.Context, tx *sql.Tx, s *Subscription) error {
+	if !s.Sends && !s.Receives && !s.Asked {
+		_, err := tx.ExecContext(ctx, `DELETE FROM subscriptions WHERE address = ? AND "user" =
+			(SELECT id FROM users WHERE gateway = ? AND jid = ?)`, s.Address, s.Gateway, s.User)
+		return err
+	}
+	id, err := ensureUser(ctx, tx, s.Gateway, s.User, time.Now())
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO subscriptions ("user", address, sends, receives) VALUES (?, ?, ?, ?)
+		ON CONFLICT ("user", address) DO UPDATE SET sends = excluded.sends, receives = excluded.receives`,
+		id, s.Address, s.Sends, s.Receives)
+	return err
 }
 
 const subscriptionQuery = `SELECT gateway, jid, address, sends, receives
 	FROM subscriptions JOIN users ON users.id = "user" WHERE `
 
 func scanSubscription(rows *sql.Rows) (s Subscription, err error) {
-	return s, rows.Scan(&s.Gateway, &s.User, &s.Address, &s.Sends, &s.Receives)
+	err = rows.Scan(&s.Gateway, &s.User, &s.Address, &s.Sends, &s.Receives)
+	s.Asked = !s.Sends && !s.Receives
+	return s, err
 }
 
 // UserSubscriptions returns the subscriptions of one user, by address.

@@ -25,6 +25,12 @@ type Script struct {
 	// Caps are what every place can do, beside what rooms can. Where lines can be
 	// referred to, those of the user are called $1, $2 and so on.
 	Caps bridges.Caps
+	// Contacts: networks are ones of accounts with contacts, and Befrienders.
+	Contacts bool
+	// About is what rooms are like, by name; Directory and Outcasts are the networks'.
+	About     map[string]*bridges.RoomInfo
+	Directory []bridges.DirectoryEntry
+	Outcasts  []bridges.ListEntry
 	// History is what rooms come with, by name.
 	History map[string][]*bridges.Message
 
@@ -91,6 +97,9 @@ func (d *Script) Open(a bridges.Account, sink bridges.Sink) (bridges.Network, er
 	d.mu.Lock()
 	d.nets = append(d.nets, n)
 	d.mu.Unlock()
+	if d.Contacts {
+		return &scriptAccount{n}, nil
+	}
 	return n, nil
 }
 

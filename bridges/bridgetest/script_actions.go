@@ -62,7 +62,7 @@ func (n *ScriptNet) Enter(ref bridges.Ref, room string) {
 	r := n.room(room)
 	r.In = true
 	ev := &bridges.Entered{Ref: ref, Asked: room, Room: bridges.RoomID(fold(room)), Name: room, Self: Person(n.nick),
-		Members: slices.Clone(r.Members), Subject: r.Subject, History: n.d.History[room]}
+		Members: slices.Clone(r.Members), Subject: r.Subject, History: n.d.History[room], Info: n.d.About[room]}
 	n.mu.Unlock()
 	n.emit(ev)
 }

@@ -11,7 +11,7 @@ import (
 
 // lineID names the next line of the user's, where the network names lines.
 func (n *ScriptNet) lineID() bridges.MessageID {
-	if c := n.d.Caps; !c.Edit && !c.Reply && !c.React && !c.Retract {
+	if c := n.d.Caps; !c.Edit && !c.Reply && !c.React && !c.Retract && !c.Read {
 		return ""
 	}
 	n.mu.Lock()

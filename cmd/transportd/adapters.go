@@ -22,6 +22,7 @@ import (
 type sessionStore struct {
 	archive *archive.Archive // nil: nothing is recorded
 	db      *store.DB
+	driver  bridges.Driver
 	gateway string
 	log     *slog.Logger
 	failing atomic.Bool // a write was refused, which has been logged
@@ -65,12 +66,37 @@ func (s *sessionStore) Record(ctx context.Context, user string) (session.Record,
 		return rec, err
 	}
 	for _, sub := range subs {
-		if sub.Sends {
+		switch {
+		case s.ofPerson(sub.Address):
+			// What is stored of a person began with one asking the other.
+			rec.People = append(rec.People, session.Subscription{Address: sub.Address, Sends: sub.Sends, Receives: sub.Receives, Asked: true})
+		case sub.Sends:
 			rec.Subscribed = append(rec.Subscribed, sub.Address)
 		}
 	}
 	err = s.roomRecord(ctx, user, &rec)
 	return rec, err
+}
+
+// ofPerson tells whether an address is one of a person.
+func (s *sessionStore) ofPerson(address string) bool {
+	jid, err := component.ParseJID(address)
+	if err != nil || jid.Local == "" {
+		return false
+	}
+	a, err := s.driver.Parse(component.UnescapeLocal(jid.Local))
+	return err == nil && a.Kind == bridges.AddressPerson
+}
+
+// SaveSubscriptions implements session.Store.
+func (s *sessionStore) SaveSubscriptions(ctx context.Context, user string, subs []session.Subscription) error {
+	rows := make([]store.Subscription, len(subs))
+	for i, sub := range subs {
+		rows[i] = store.Subscription{
+			Gateway: s.gateway, User: user, Address: sub.Address, Sends: sub.Sends, Receives: sub.Receives, Asked: sub.Asked,
+		}
+	}
+	return s.db.PutSubscription(ctx, rows...)
 }
 
 // LoggedIn implements session.Store.

@@ -70,7 +70,7 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 	}
 	g.sessions = session.NewManager(session.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver, Stream: g.stream,
-		Store:       &sessionStore{archive: d.archive, db: d.store, gateway: cfg.Domain, log: g.log},
+		Store:       &sessionStore{archive: d.archive, db: d.store, driver: g.driver, gateway: cfg.Domain, log: g.log},
 		Archive:     d.archive,
 		Files:       files,
 		OccupantKey: key, Policy: g.policy.Load, Log: g.log,

@@ -103,6 +103,13 @@ var roundTrips = []struct {
 		read: func(e *component.Element) any { return WantsReceipt(e) }},
 	{name: "receipt", value: "richard2-4.1.247", write: func(o *component.Out) { AppendReceipt(o, "richard2-4.1.247") },
 		read: func(e *component.Element) any { return ParseReceipt(e) }},
+	{name: "markable", value: true, write: AppendMarkable,
+		read: func(e *component.Element) any { return Markable(e) }},
+	{name: "displayed", value: "message-1", write: func(o *component.Out) { AppendDisplayed(o, "message-1") },
+		read: func(e *component.Element) any { return ParseDisplayed(e) }},
+	{name: "idle", value: time.Date(2026, 5, 1, 20, 30, 1, 0, time.UTC),
+		write: func(o *component.Out) { AppendIdle(o, time.Date(2026, 5, 1, 20, 30, 1, 0, time.UTC)) },
+		read:  func(e *component.Element) any { return ParseIdle(e) }},
 	{name: "chat state", value: Paused, read: func(e *component.Element) any { return ParseChatState(e) }},
 	{name: "hint", value: NoStore, read: func(e *component.Element) any {
 		if HasHint(e, NoStore) {
