@@ -29,7 +29,7 @@ type limiter struct {
 	buckets map[component.JID]*rate.Limiter // a domain has no local part
 }
 
-func newLimiter(cfg Limits) *limiter {
+func (cfg *Limits) setDefaults() {
 	if cfg.UserEvery == 0 {
 		cfg.UserEvery = 30 * time.Second
 	}
@@ -42,7 +42,28 @@ func newLimiter(cfg Limits) *limiter {
 	if cfg.DomainBurst == 0 {
 		cfg.DomainBurst = 30
 	}
+}
+
+func newLimiter(cfg Limits) *limiter {
+	cfg.setDefaults()
 	return &limiter{cfg: cfg, buckets: make(map[component.JID]*rate.Limiter)}
+}
+
+// set replaces the limits; what was used up stays so.
+func (l *limiter) set(cfg Limits) {
+	cfg.setDefaults()
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg = cfg
+	for key, b := range l.buckets {
+		every, burst := cfg.UserEvery, cfg.UserBurst
+		if key.Local == "" {
+			every, burst = cfg.DomainEvery, cfg.DomainBurst
+		}
+		b.SetLimitAt(now, rate.Every(every))
+		b.SetBurstAt(now, burst)
+	}
 }
 
 // attempt counts an attempt; the error says that there were too many.

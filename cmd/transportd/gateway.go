@@ -153,6 +153,7 @@ func (g *gateway) reload(cfg config.Gateway, archive config.Archive) {
 	g.cfg.Store(&cfg)
 	g.keeps.Store(&archive)
 	g.setPolicy()
+	g.accounts.SetLimits(registrationLimits(cfg.Rates))
 	g.sessions.PolicyChanged()
 }
 
