@@ -269,7 +269,7 @@ func (s *Service) registerByIQ(ctx context.Context, req *component.Stanza, t *su
 	}
 	step, err := l.answer(ctx, &a)
 	if err != nil {
-		l.end(err)
+		defer l.end(err)
 		unchecked, can := l.driver.(bridges.Unchecked)
 		if !unreachable(err) || !can || !values.Bool(fieldUnchecked) {
 			return s.refusal(err, can)

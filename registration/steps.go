@@ -47,9 +47,9 @@ func (s *Service) try(ctx context.Context, call *component.Call, t attempt, a *A
 		t.login.end(err)
 		return component.Done(s.words(err) + " Nothing was changed. Please try again later."), nil
 	case unreachable(err) && can:
-		l := t.login
-		l.end(errCancelled)
-		return s.askUnchecked(t, brought(t.network, unchecked.Unchecked(a.all()), l.secret), s.words(err)), nil
+		saved := brought(t.network, unchecked.Unchecked(a.all()), t.login.secret)
+		t.login.end(errCancelled)
+		return s.askUnchecked(t, saved, s.words(err)), nil
 	case unreachable(err) || isRefusal(err):
 		return s.askSettings(t, s.words(err)), nil
 	}
