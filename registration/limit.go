@@ -49,20 +49,14 @@ func newLimiter(cfg Limits) *limiter {
 	return &limiter{cfg: cfg, buckets: make(map[component.JID]*rate.Limiter)}
 }
 
-// set replaces the limits; what was used up stays so.
+// set replaces the limits. Where they have changed what was used up is forgotten.
 func (l *limiter) set(cfg Limits) {
 	cfg.setDefaults()
-	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cfg = cfg
-	for key, b := range l.buckets {
-		every, burst := cfg.UserEvery, cfg.UserBurst
-		if key.Local == "" {
-			every, burst = cfg.DomainEvery, cfg.DomainBurst
-		}
-		b.SetLimitAt(now, rate.Every(every))
-		b.SetBurstAt(now, burst)
+	if cfg != l.cfg {
+		l.cfg = cfg
+		clear(l.buckets)
 	}
 }
 
