@@ -66,6 +66,11 @@ type Step struct {
 	// Note is a sentence beside the form, or the result.
 	Note     string
 	NoteType NoteType
+	// Sent is called once the user has been told the step, and Dropped instead, or
+	// later, when nobody goes on with it: the dialogue was cancelled, or took too
+	// long. Once Next was called it sees to that itself. Dropped may be called more
+	// than once; it must not wait, nor call Commands. Both may be nil.
+	Sent, Dropped func()
 }
 
 // NoteType says how a note is meant (XEP-0050 section 3.3).
@@ -127,6 +132,8 @@ type Commands struct {
 	adhoc  map[string]*dialogue
 	chats  map[chatKey]*chat
 	strays map[chatKey]*strays
+
+	onCancel func(user JID) string // see OnCancel
 }
 
 // NewCommands makes a command service.

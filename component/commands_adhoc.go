@@ -143,7 +143,7 @@ func (c *Commands) begin(cmd *Command, req *Stanza) *Out {
 
 // advance takes an answer to the open step.
 func (c *Commands) advance(d *dialogue, req *Stanza) *Out {
-	open := d.steps[len(d.steps)-1]
+	open := d.last()
 	answer, ok, err := ParseForm(req.Payload())
 	if err != nil {
 		return ErrorReply(req, withApp(asStanzaError(err), "bad-payload"))
@@ -194,6 +194,7 @@ func (c *Commands) finished(d *dialogue, j *job, req *Stanza, step *Step, err *S
 	var o *Out
 	switch {
 	case cancelled:
+		step.drop()
 		o = ErrorReply(req, NewStanzaError(stanza.ErrorTypeCancel, "not-allowed", "The command was cancelled."))
 	case err != nil:
 		delete(c.adhoc, d.id)
@@ -211,16 +212,15 @@ func (c *Commands) finished(d *dialogue, j *job, req *Stanza, step *Step, err *S
 	}
 	c.mu.Unlock()
 	c.send(o)
+	if !cancelled {
+		step.sent()
+	}
 }
 
 // cancel ends a dialogue. A step under way is told through its context, and its
 // request is answered when it ends.
 func (c *Commands) cancel(d *dialogue, req *Stanza) *Out {
-	if d.running != nil {
-		d.running.cancel()
-		d.running = nil
-	}
-	delete(c.adhoc, d.id)
+	c.endDialogue(d)
 	return d.open(req, "canceled").End()
 }
 
@@ -229,8 +229,9 @@ func (d *dialogue) back(req *Stanza) *Out {
 	if len(d.steps) < 2 {
 		return commandError(req, "bad-request", "bad-action", "This is the first step.")
 	}
+	d.last().drop()
 	d.steps = d.steps[:len(d.steps)-1]
-	return d.ask(req, d.steps[len(d.steps)-1])
+	return d.ask(req, d.last())
 }
 
 // open begins the answer; the command element is left open.
@@ -263,6 +264,7 @@ func (d *dialogue) done(req *Stanza, step *Step) *Out {
 func (s *Step) appendTo(o *Out) {
 	if s.Form != nil {
 		s.Form.AppendTo(o)
+		s.Form.appendMedia(o)
 	}
 	if s.Note != "" {
 		kind := s.NoteType
@@ -276,6 +278,7 @@ func (s *Step) appendTo(o *Out) {
 // expire drops what the dialogue knows and keeps its name.
 func (d *dialogue) expire() {
 	if d.running == nil && !d.expired {
+		d.last().drop()
 		d.steps, d.expired = nil, true
 		d.expires = time.Now()
 	}
@@ -300,7 +303,7 @@ func (c *Commands) makeRoom(user JID) bool {
 		if oldest == nil {
 			return false
 		}
-		delete(c.adhoc, oldest.id)
+		c.endDialogue(oldest)
 	}
 	if len(c.adhoc)+len(c.chats) >= c.cfg.Total {
 		c.expire(now)
@@ -326,7 +329,7 @@ func (c *Commands) expire(now time.Time) {
 	}
 	for key, t := range c.chats {
 		if t.running == nil && !now.Before(t.expires) {
-			delete(c.chats, key)
+			c.endChat(key, t)
 		}
 	}
 	for key, n := range c.strays {

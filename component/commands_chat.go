@@ -89,7 +89,7 @@ func (c *Commands) hear(kind AddressKind, m *Stanza, body string) string {
 	key := chatKey{m.From.Bare(), m.To.Bare()}
 	t := c.chats[key]
 	if t != nil && t.running == nil && !time.Now().Before(t.expires) {
-		delete(c.chats, key)
+		c.endChat(key, t)
 		t = nil
 	}
 	const sealed = "The gateway cannot read encrypted messages. Please switch encryption off for this chat."
@@ -98,16 +98,18 @@ func (c *Commands) hear(kind AddressKind, m *Stanza, body string) string {
 	case t == nil && encrypted:
 		return c.stray(key, sealed)
 	case t == nil && strings.EqualFold(body, wordCancel):
+		if c.onCancel != nil {
+			if text := c.onCancel(key.user); text != "" {
+				return text
+			}
+		}
 		return c.stray(key, "There is nothing to cancel.")
 	case t == nil:
 		return c.spoken(kind, key, m, body)
 	case encrypted:
 		return sealed
 	case strings.EqualFold(body, wordCancel):
-		if t.running != nil {
-			t.running.cancel()
-		}
-		delete(c.chats, key)
+		c.endChat(key, t)
 		return "Cancelled."
 	case t.running != nil:
 		return "Still working on it. Send “cancel” to give it up."
@@ -249,6 +251,7 @@ func (c *Commands) runChat(key chatKey, t *chat, m *Stanza, step StepFunc, value
 func (c *Commands) chatFinished(key chatKey, t *chat, j *job, m *Stanza, step *Step, err *StanzaError) {
 	c.mu.Lock()
 	if c.chats[key] != t || t.running != j {
+		step.drop()
 		c.mu.Unlock()
 		return
 	}
@@ -269,6 +272,7 @@ func (c *Commands) chatFinished(key chatKey, t *chat, j *job, m *Stanza, step *S
 	if text != "" {
 		c.send(chatReply(m, text))
 	}
+	step.sent()
 }
 
 // chatError is an error in words.
@@ -336,7 +340,7 @@ func (t *chat) give(f FormField, values []string) {
 // answered takes a line in a dialogue.
 func (c *Commands) answered(key chatKey, t *chat, m *Stanza, body string) string {
 	if !t.cmd.allows(key.user) {
-		delete(c.chats, key)
+		c.endChat(key, t)
 		return "You may not use this command any more."
 	}
 	t.expires = time.Now().Add(c.cfg.Expiry)
@@ -363,13 +367,13 @@ func (c *Commands) submitChat(key chatKey, t *chat, m *Stanza) (string, bool) {
 	if t.step.Form != nil {
 		var problems []string
 		if values, problems = t.step.Form.Check(t.answer); len(problems) > 0 {
-			delete(c.chats, key)
+			c.endChat(key, t)
 			return strings.Join(problems, " ") + " Please begin again.", false
 		}
 	}
 	t.answer, t.asking = nil, nil
 	if !c.runChat(key, t, m, t.step.Next, values) {
-		delete(c.chats, key)
+		c.endChat(key, t)
 		return "The gateway is busy. Please try again in a while.", false
 	}
 	return "", true

@@ -178,7 +178,11 @@ func stepIntro(s *Step) string {
 		parts = append(parts, strings.Join(s.Form.Instructions, "\n"))
 		for _, f := range s.Form.Fields {
 			if f.Type == FieldFixed {
-				parts = append(parts, strings.Join(f.Values, "\n"))
+				text := strings.Join(f.Values, "\n")
+				if f.Label != "" {
+					text = f.Label + ": " + text
+				}
+				parts = append(parts, text)
 			}
 		}
 	}

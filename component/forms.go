@@ -59,6 +59,7 @@ type FormField struct {
 	Required bool
 	Values   []string
 	Options  []Option
+	Media    *Media // a picture shown with it
 	// Lines lets a text-private field have several lines, as a key has. It is not
 	// part of the protocol.
 	Lines bool
@@ -262,6 +263,9 @@ func (f FormField) appendTo(o *Out) {
 	}
 	for _, v := range f.Values {
 		o.Elem("", "value", v)
+	}
+	if f.Media != nil {
+		f.Media.appendTo(o)
 	}
 	for _, opt := range f.Options {
 		o.Start("", "option").OptAttr("label", opt.Label).Elem("", "value", opt.Value).End()

@@ -114,8 +114,8 @@ type Rates struct {
 	JoinsDomain         Rate `mapstructure:"joins_domain" reload:"live"`
 	ConnectionsUser     Rate `mapstructure:"connections_user" reload:"live"`
 	ConnectionsDomain   Rate `mapstructure:"connections_domain" reload:"live"`
-	RegistrationsUser   Rate `mapstructure:"registrations_user"`
-	RegistrationsDomain Rate `mapstructure:"registrations_domain"`
+	RegistrationsUser   Rate `mapstructure:"registrations_user" reload:"live"`
+	RegistrationsDomain Rate `mapstructure:"registrations_domain" reload:"live"`
 }
 
 // Limits bound what exists at a time; 0 is no limit.

@@ -56,7 +56,7 @@ users = ["example.org"]
 	}
 	want := []string{
 		"gateways[a].admins=true", "gateways[a].irc.networks=false", "gateways[a].irc.open=false", "gateways[a].irc.ports=false",
-		"gateways[a].limits.rooms=true", "gateways[a].rates.joins_user=true", "gateways[a].rates.registrations_user=false",
+		"gateways[a].limits.rooms=true", "gateways[a].rates.joins_user=true", "gateways[a].rates.registrations_user=true",
 		"gateways[a].secret=false", "gateways[a].users=true", "gateways[b]=false", "gateways[c]=false",
 		"log.level=true", "ops.listen=false",
 	}
@@ -64,10 +64,10 @@ users = ["example.org"]
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	a := merged.Gateways[0]
-	if merged.Log.Level != "debug" || !a.Users[0].Everyone() || len(a.Admins) != 1 || a.Limits.Rooms != 1 || a.Rates.JoinsUser.Count != 1 {
+	if merged.Log.Level != "debug" || !a.Users[0].Everyone() || len(a.Admins) != 1 || a.Limits.Rooms != 1 || a.Rates.JoinsUser.Count != 1 || a.Rates.RegistrationsUser.Count != 1 {
 		t.Errorf("what is live did not change: %+v", merged)
 	}
-	if merged.Ops.Listen != "127.0.0.1:1" || a.Secret != "one" || a.Rates.RegistrationsUser != old.Gateways[0].Rates.RegistrationsUser ||
+	if merged.Ops.Listen != "127.0.0.1:1" || a.Secret != "one" ||
 		len(merged.Gateways) != 2 || merged.Gateways[1].Name != "b" {
 		t.Errorf("what waits for a restart changed: %+v", merged)
 	}
@@ -78,7 +78,7 @@ users = ["example.org"]
 		t.Error("the old config was changed")
 	}
 	// What was merged is the base of the next reload: only the rest is told again.
-	if _, changes := merged.Reloaded(&next); len(changes) != 8 {
+	if _, changes := merged.Reloaded(&next); len(changes) != 7 {
 		t.Errorf("second reload: %v", changes)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"transportd/bridges"
 	"transportd/component"
@@ -21,29 +22,6 @@ func (s *Service) account(ctx context.Context, user component.JID, network bridg
 	return nil, nil
 }
 
-// check asks the network about an account.
-func (s *Service) check(ctx context.Context, user component.JID, a *Account) error {
-	if err := s.limit.attempt(user); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.CheckTime)
-	defer cancel()
-	step, err := s.driver.NewLogin(bridges.Account{
-		Owner:   user.Bare().String(),
-		Network: a.Network,
-		Nick:    user.Local,
-		Log:     s.log.With("user", user.Bare().String(), "network", string(a.Network)),
-	}).Answer(ctx, a.all())
-	if err == nil && step.Done {
-		a.Settings, a.Secrets = step.Settings, step.Secrets
-	}
-	var known *bridges.Error
-	if err != nil && !errors.As(err, &known) && ctx.Err() != nil {
-		return bridges.NewError(bridges.Timeout, "The network did not answer in time.")
-	}
-	return err
-}
-
 // unreachable reports whether a check failed because the network could not be
 // asked, so that nothing is known against the account.
 func unreachable(err error) bool {
@@ -54,18 +32,25 @@ func unreachable(err error) bool {
 	return e.Kind == bridges.Offline || e.Kind == bridges.Timeout || e.Kind == bridges.TemporaryRefuse
 }
 
-// save stores an account and lets the session know. first tells that the user
-// had no account with this network before.
-func (s *Service) save(ctx context.Context, user component.JID, a *Account, first bool) error {
+// save stores an account and lets the session know. Who is new is logged in, and
+// who asked to be.
+func (s *Service) save(ctx context.Context, user component.JID, a *Account, again bool) error {
 	user = user.Bare()
+	stored, err := s.account(ctx, user, a.Network)
+	if err != nil {
+		return err
+	}
 	if err := s.cfg.Accounts.Put(ctx, user, *a); err != nil {
 		return err
 	}
+	first := stored == nil
 	s.log.Info("account saved", "user", user.String(), "network", string(a.Network), "new", first)
-	if first {
+	if first || again {
 		if err := s.storeLogin(ctx, user, a.Network); err != nil {
 			return err
 		}
+	}
+	if first {
 		s.tell(ctx, user, a.Network, s.cfg.Sessions.Login)
 	} else {
 		s.tell(ctx, user, a.Network, s.cfg.Sessions.Reload)
@@ -89,6 +74,9 @@ const goodbye = "The account was removed."
 // depart takes leave of them once the user has been answered.
 func (s *Service) remove(ctx context.Context, user component.JID, network bridges.NetworkID) ([]component.JID, error) {
 	user = user.Bare()
+	if err := s.giveUp(ctx, user, network, errRemoved); err != nil {
+		return nil, err
+	}
 	all, err := s.cfg.Accounts.Accounts(ctx, user)
 	if err != nil {
 		return nil, err
@@ -103,6 +91,7 @@ func (s *Service) remove(ctx context.Context, user component.JID, network bridge
 	if err := s.cfg.Sessions.Remove(ctx, user, network, goodbye); err != nil {
 		return nil, err
 	}
+	s.leaveAll(ctx, user, slices.DeleteFunc(slices.Clone(all), func(a Account) bool { return network != "" && a.Network != network }))
 	if network == "" {
 		err = s.cfg.Accounts.DeleteUser(ctx, user)
 	} else {
@@ -130,6 +119,17 @@ func (s *Service) remove(ctx context.Context, user component.JID, network bridge
 		s.cfg.Sessions.Subscribed(user, address, false)
 	}
 	return gone, nil
+}
+
+// leaveAll tells networks that accounts end, all at the same time.
+func (s *Service) leaveAll(ctx context.Context, user component.JID, accounts []Account) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.LogoutTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for i := range accounts {
+		all.Go(func() { s.leave(ctx, user, &accounts[i]) })
+	}
+	all.Wait()
 }
 
 // departing are the addresses that go with a network; with an empty one all, the

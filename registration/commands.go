@@ -59,7 +59,7 @@ func (s *Service) askNetwork(problem string, everything bool) *component.Step {
 	var question []component.FormField
 	for _, f := range s.driver.Fields("") {
 		if f.Name == fieldNetwork {
-			question = formFields([]bridges.Field{f}, nil)
+			question = formFields([]bridges.Field{f}, nil, false)
 			question[0].Required = true
 		}
 	}
@@ -80,39 +80,28 @@ func (s *Service) askNetwork(problem string, everything bool) *component.Step {
 	return step
 }
 
-// attempt is a registration under way. Known is what is stored, or was answered
-// already.
-type attempt struct {
-	network    bridges.NetworkID
-	first      bool
-	everything bool
-	known      *Account
-}
-
 // askAccount asks for the account with a network.
 func (s *Service) askAccount(ctx context.Context, call *component.Call, network bridges.NetworkID, everything bool) (*component.Step, error) {
 	stored, err := s.account(ctx, call.From, network)
 	if err != nil {
 		return nil, err
 	}
-	t := &attempt{network: network, first: stored == nil, everything: everything, known: stored}
-	return s.askSettings(t, ""), nil
+	return s.askSettings(attempt{network: network, stored: stored, everything: everything, known: stored}, ""), nil
 }
 
 // askSettings asks for the fields of a network, with what went wrong before.
-func (s *Service) askSettings(t *attempt, problem string) *component.Step {
+func (s *Service) askSettings(t attempt, problem string) *component.Step {
 	fields := s.driver.Fields(t.network)
-	questions := formFields(fields, t.known)
-	if t.everything {
-		for i := range questions {
-			questions[i].Advanced = false
-		}
+	if len(fields) == 0 && problem != "" {
+		return component.Done(problem)
 	}
+	questions := formFields(fields, t.known, t.stored != nil)
+	t.narrow(fields, questions)
 	name := s.networkName(t.network)
 	var intro []string
 	switch {
 	case problem != "": // said the first time
-	case t.first:
+	case t.stored == nil:
 		intro = []string{"You are not registered with " + name + " yet."}
 	default:
 		intro = []string{"You are registered with " + name + "; here you can change the account."}
@@ -128,65 +117,49 @@ func (s *Service) askSettings(t *attempt, problem string) *component.Step {
 	if problem != "" {
 		step.NoteType = component.NoteError
 	}
+	if t.login != nil {
+		step.Dropped = func() { t.login.end(errCancelled) }
+	}
 	return step
 }
 
-// submit asks the network about the account and saves it.
-func (s *Service) submit(ctx context.Context, call *component.Call, t *attempt, fields []bridges.Field) (*component.Step, error) {
-	a := merge(fields, t.known, call.Values)
-	a.Network = t.network
-	err := s.check(ctx, call.From, &a)
-	switch {
-	case err == nil:
-		return s.finish(ctx, call, t, &a)
-	case unreachable(err):
-		return s.askUnchecked(t, &a, s.words(err)), nil
-	case isRefusal(err):
-		// What was answered is offered again: only what was wrong need be typed.
-		return s.askSettings(&attempt{network: t.network, first: t.first, everything: t.everything, known: &a}, s.words(err)), nil
+// narrow decides what is asked for where fields are asked for one by one. After a new
+// login was refused that is what is secret; never is it nothing.
+func (t *attempt) narrow(fields []bridges.Field, questions []component.FormField) {
+	plain := func(q component.FormField) bool { return !q.Advanced }
+	if t.again && slices.ContainsFunc(questions, func(q component.FormField) bool { return plain(q) && q.Type == component.FieldTextPrivate }) {
+		for i, f := range fields {
+			questions[i].Advanced = questions[i].Advanced || f.Kind != bridges.FieldSecret
+		}
+		return
 	}
-	return nil, s.cfg.StanzaError(err)
-}
-
-// askUnchecked offers to save what the network could not be asked about.
-func (s *Service) askUnchecked(t *attempt, a *Account, problem string) *component.Step {
-	return &component.Step{
-		Form: component.NewForm("Save all the same?", []string{
-			problem,
-			"So nobody knows whether the account is right. It can be saved all the same; the gateway will then try to log in with it.",
-		}, component.FormField{
-			Var: fieldUnchecked, Type: component.FieldBoolean, Label: "Save it unchecked", Required: true,
-		}),
-		Last: true,
-		Next: func(ctx context.Context, call *component.Call) (*component.Step, error) {
-			if !call.Values.Bool(fieldUnchecked) {
-				return component.Done("Nothing was saved."), nil
-			}
-			return s.finish(ctx, call, t, a)
-		},
+	if t.everything || !slices.ContainsFunc(questions, plain) {
+		for i := range questions {
+			questions[i].Advanced = false
+		}
 	}
-}
-
-// finish saves the account and tells the user how the link is.
-func (s *Service) finish(ctx context.Context, call *component.Call, t *attempt, a *Account) (*component.Step, error) {
-	if err := s.save(ctx, call.From, a, t.first); err != nil {
-		return nil, err
-	}
-	s.welcome(ctx, call.From)
-	if !t.first {
-		return component.Done("The account with " + s.networkName(t.network) + " was changed."), nil
-	}
-	return component.Done("You are registered with " + s.networkName(t.network) + "."), nil
 }
 
 // everyAccount is the choice that stands for all of a user's accounts.
 const everyAccount = "all"
 
+// picked goes on with one of the user's accounts.
+type picked func(ctx context.Context, call *component.Call, network bridges.NetworkID) (*component.Step, error)
+
 // pick asks for one of the user's accounts, or all of them, where there is a
 // choice, and goes on with it. The network is empty for all.
-func (s *Service) pick(ctx context.Context, call *component.Call, title string,
-	then func(ctx context.Context, call *component.Call, network bridges.NetworkID) (*component.Step, error),
-) (*component.Step, error) {
+func (s *Service) pick(ctx context.Context, call *component.Call, title string, then picked) (*component.Step, error) {
+	return s.pickFrom(ctx, call, title, then, component.FormField{
+		Options: []component.Option{{Label: "all of them", Value: everyAccount}}, Values: []string{everyAccount},
+	})
+}
+
+// pickOne is pick without the choice of all.
+func (s *Service) pickOne(ctx context.Context, call *component.Call, title string, then picked) (*component.Step, error) {
+	return s.pickFrom(ctx, call, title, then, component.FormField{})
+}
+
+func (s *Service) pickFrom(ctx context.Context, call *component.Call, title string, then picked, field component.FormField) (*component.Step, error) {
 	accounts, err := s.cfg.Accounts.Accounts(ctx, call.From.Bare())
 	if err != nil {
 		return nil, err
@@ -207,11 +180,7 @@ func (s *Service) pick(ctx context.Context, call *component.Call, title string,
 	case len(accounts) == 1 && call.Typed[fieldNetwork] == "":
 		return then(ctx, call, accounts[0].Network)
 	}
-	field := component.FormField{
-		Var: fieldNetwork, Type: component.FieldListSingle, Label: "Network", Required: true,
-		Options: []component.Option{{Label: "all of them", Value: everyAccount}},
-		Values:  []string{everyAccount},
-	}
+	field.Var, field.Type, field.Label, field.Required = fieldNetwork, component.FieldListSingle, "Network", true
 	for _, a := range accounts {
 		field.Options = append(field.Options, component.Option{Label: s.networkName(a.Network), Value: string(a.Network)})
 	}

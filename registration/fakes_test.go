@@ -19,6 +19,8 @@ type fakeDriver struct {
 	down   bool          // the network cannot be asked
 	delay  time.Duration // of its answer
 	broken error         // what Check returns whatever it is asked
+	script *script       // logins in steps; nil: they are trials
+	logout func(ctx context.Context, a bridges.Account) error
 
 	mu      sync.Mutex
 	checked []bridges.Account
@@ -68,10 +70,18 @@ func (d *fakeDriver) Fields(network bridges.NetworkID) []bridges.Field {
 }
 
 func (d *fakeDriver) NewLogin(a bridges.Account) bridges.Login {
+	if d.script != nil {
+		return &scripted{script: d.script, account: a}
+	}
 	return &bridges.CheckLogin{Account: a, Fields: d.Fields(a.Network), Check: d.check}
 }
 
-func (d *fakeDriver) Logout(context.Context, bridges.Account) error { return nil }
+func (d *fakeDriver) Logout(ctx context.Context, a bridges.Account) error {
+	if d.logout != nil {
+		return d.logout(ctx, a)
+	}
+	return nil
+}
 
 func (d *fakeDriver) check(ctx context.Context, a bridges.Account) error {
 	d.mu.Lock()
@@ -110,6 +120,9 @@ type memory struct {
 	resting    []string // "user network"
 	fail       error
 	failDelete error
+	failPut    error
+	gatePut    chan struct{}
+	gate       chan struct{} // Accounts waits for it; nil: it does not
 }
 
 func newMemory() *memory {
@@ -121,6 +134,9 @@ func newMemory() *memory {
 }
 
 func (m *memory) Accounts(_ context.Context, user component.JID) ([]Account, error) {
+	if m.gate != nil {
+		<-m.gate
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.accounts[user]), m.fail
@@ -129,6 +145,14 @@ func (m *memory) Accounts(_ context.Context, user component.JID) ([]Account, err
 func (m *memory) Put(_ context.Context, user component.JID, a Account) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.gatePut != nil {
+		m.mu.Unlock()
+		<-m.gatePut
+		m.mu.Lock()
+	}
+	if m.failPut != nil {
+		return m.failPut
+	}
 	others := slices.DeleteFunc(m.accounts[user], func(b Account) bool { return a.Network == b.Network })
 	m.accounts[user] = append(others, a)
 	slices.SortFunc(m.accounts[user], func(a, b Account) int { return strings.Compare(string(a.Network), string(b.Network)) })

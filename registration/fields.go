@@ -29,9 +29,11 @@ var fieldTypes = map[bridges.FieldKind]component.FieldType{
 	bridges.FieldChoice: component.FieldListSingle,
 }
 
-// formFields asks for a driver's fields, with what is known of the account.
-// Secrets are never shown, only that there is one.
-func formFields(fields []bridges.Field, known *Account) []component.FormField {
+// formFields asks for a driver's fields, with what is known of the account, and of
+// nothing else that is stored. Secrets are never shown, only that there is one. No
+// secret has to be given to change an account that is stored: its driver may keep
+// something else in its place.
+func formFields(fields []bridges.Field, known *Account, stored bool) []component.FormField {
 	asked := make([]component.FormField, 0, len(fields)+1)
 	var secrets []component.Option
 	for _, f := range fields {
@@ -46,10 +48,14 @@ func formFields(fields []bridges.Field, known *Account) []component.FormField {
 		switch f.Kind {
 		case bridges.FieldSecret:
 			q.Lines = true // a key has some; the driver knows what has none
-			if set {
+			switch {
+			case set:
 				q.Required = false
 				q.Desc = joinSentences(q.Desc, "One is known; leave this blank to keep it.")
 				secrets = append(secrets, component.Option{Label: f.Label, Value: f.Name})
+			case stored && q.Required:
+				q.Required = false
+				q.Desc = joinSentences(q.Desc, "You are logged in; leave this blank to stay so.")
 			}
 		case bridges.FieldLines:
 			if value != "" {
@@ -87,10 +93,16 @@ func options(f bridges.Field, value string) []component.Option {
 }
 
 func joinSentences(a, b string) string {
-	if a == "" {
+	switch "" {
+	case a:
 		return b
+	case b:
+		return a
 	}
-	return strings.TrimSuffix(a, ".") + ". " + b
+	if !strings.HasSuffix(a, ".") && !strings.HasSuffix(a, ":") {
+		a += "."
+	}
+	return a + " " + b
 }
 
 // value is what is stored for a field.
@@ -141,6 +153,14 @@ func merge(fields []bridges.Field, stored *Account, answers component.Values) Ac
 		delete(a.Secrets, name)
 	}
 	return a
+}
+
+// joinNames lists names in a sentence.
+func joinNames(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 // all are the settings as a driver wants them.

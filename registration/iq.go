@@ -62,6 +62,8 @@ type subject struct {
 	fields   []bridges.Field
 	stored   *Account  // nil: not registered with network, or several accounts
 	accounts []Account // all of the user's
+	// unchecked: what the network cannot be asked about can be saved all the same.
+	unchecked bool
 }
 
 func (s *Service) subject(ctx context.Context, req *component.Stanza) (*subject, error) {
@@ -78,6 +80,7 @@ func (s *Service) subject(ctx context.Context, req *component.Stanza) (*subject,
 	if network == "" && len(accounts) == 1 {
 		t.stored = &accounts[0]
 	}
+	_, t.unchecked = s.newLogin(req.From, network, t.stored).(bridges.Unchecked)
 	return t, nil
 }
 
@@ -96,7 +99,7 @@ func (t *subject) registered() bool {
 
 // form is the data form with all fields.
 func (s *Service) form(t *subject) *component.Form {
-	questions := formFields(t.fields, t.stored)
+	questions := formFields(t.fields, t.stored, t.stored != nil)
 	if t.network == "" {
 		for i := range questions {
 			if questions[i].Var == fieldNetwork {
@@ -109,10 +112,12 @@ func (s *Service) form(t *subject) *component.Form {
 	}
 	form := component.NewForm("Register with "+s.cfg.Name, []string{s.instructions(t)},
 		append([]component.FormField{component.TypeField(formType)}, questions...)...)
-	form.Fields = append(form.Fields, component.FormField{
-		Var: fieldUnchecked, Type: component.FieldBoolean, Label: "Save even if the network cannot be reached to check it",
-		Values: []string{"false"},
-	})
+	if t.unchecked {
+		form.Fields = append(form.Fields, component.FormField{
+			Var: fieldUnchecked, Type: component.FieldBoolean, Label: "Save even if the network cannot be reached to check it",
+			Values: []string{"false"},
+		})
+	}
 	return form
 }
 
@@ -258,15 +263,46 @@ func (s *Service) registerByIQ(ctx context.Context, req *component.Stanza, t *su
 	}
 	a := merge(t.fields, t.stored, values)
 	a.Network = t.network
-	if err := s.check(ctx, req.From, &a); err != nil && (!unreachable(err) || !values.Bool(fieldUnchecked)) {
-		return s.refusal(err)
-	}
-	if err := s.save(ctx, req.From, &a, t.stored == nil); err != nil {
+	l, err := s.begin(ctx, req.From, t.network, t.stored, false)
+	if err != nil {
 		return err
+	}
+	step, err := l.answer(ctx, &a)
+	if err != nil {
+		defer l.end(err)
+		unchecked, can := l.driver.(bridges.Unchecked)
+		if !unreachable(err) || !can || !values.Bool(fieldUnchecked) {
+			return s.refusal(err, can)
+		}
+		a = brought(t.network, unchecked.Unchecked(a.all()), l.secret)
+		if err := s.save(ctx, req.From, &a, false); err != nil {
+			return err
+		}
+		step = bridges.LoginStep{Done: true}
 	}
 	s.send(ctx, component.Result(req))
 	s.welcome(ctx, req.From)
+	if !step.Done {
+		s.goOn(ctx, req.From, l, step)
+	}
 	return nil
+}
+
+// goOn goes on in the chat with a login that one form was not enough for: there is no
+// second one (XEP-0077). That the request was taken has been answered; whether the
+// user is registered is told when it has come true, and by the next query.
+func (s *Service) goOn(ctx context.Context, user component.JID, l *login, step bridges.LoginStep) {
+	begun := "Your registration with " + s.networkName(l.id) + " has begun, but is not finished yet."
+	if l.stored != nil {
+		begun = "What you changed of your account with " + s.networkName(l.id) + " is not stored yet: the network wants more for that."
+	}
+	more := s.askMore
+	if len(step.Fields) == 0 {
+		more = s.showWait
+	}
+	said := more(l, step, "")
+	said.Note = joinSentences(begun, said.Note)
+	s.speakTo(ctx, user, said)
 }
 
 // settle takes the network that was filled in at the domain. A blank one stands
@@ -296,9 +332,11 @@ func (s *Service) settle(t *subject, name string) error {
 // refusal is what a failed check is answered with. What the user filled in and
 // the network refused is not-acceptable (XEP-0100 section 4.1); an IQ has no
 // further step, so it says how to save an account that cannot be checked.
-func (s *Service) refusal(err error) error {
+func (s *Service) refusal(err error, unchecked bool) error {
 	e := *s.cfg.StanzaError(err)
 	switch {
+	case unreachable(err) && !unchecked:
+		e.Text = s.words(err) + " Nothing was saved. Please try again later."
 	case unreachable(err):
 		e.Text = s.words(err) + " Nothing was saved. To save it all the same, use the field for that in the form, " +
 			"the command “Register” of " + s.cfg.Domain.Domain + ", or write “register” to it."

@@ -220,6 +220,25 @@ func TestANegativeLimitIsNone(t *testing.T) {
 	}
 }
 
+func TestLimitsAreReplaced(t *testing.T) {
+	scenario(t, Config{Limits: Limits{UserBurst: 1, UserEvery: time.Hour}}, func(t *testing.T, r *rig) {
+		user := component.JID{Local: "juliet", Domain: "example.org"}
+		attempts := func() (n int) {
+			for n < 10 && r.service.limit.attempt(user) == nil {
+				n++
+			}
+			return n
+		}
+		expect(t, "at first", attempts(), 1)
+		r.service.SetLimits(Limits{UserBurst: 1, UserEvery: time.Hour})
+		expect(t, "what has not changed does not begin anew", attempts(), 0)
+		r.service.SetLimits(Limits{UserBurst: 3, UserEvery: time.Hour})
+		expect(t, "more", attempts(), 3)
+		r.service.SetLimits(Limits{UserEvery: -1})
+		expect(t, "without a limit", attempts(), 10)
+	})
+}
+
 func TestLimitsAreByDomainToo(t *testing.T) {
 	scenario(t, Config{}, func(t *testing.T, _ *rig) {
 		l := newLimiter(Limits{UserBurst: 10, DomainBurst: 3})

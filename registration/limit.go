@@ -29,7 +29,7 @@ type limiter struct {
 	buckets map[component.JID]*rate.Limiter // a domain has no local part
 }
 
-func newLimiter(cfg Limits) *limiter {
+func (cfg *Limits) setDefaults() {
 	if cfg.UserEvery == 0 {
 		cfg.UserEvery = 30 * time.Second
 	}
@@ -42,7 +42,22 @@ func newLimiter(cfg Limits) *limiter {
 	if cfg.DomainBurst == 0 {
 		cfg.DomainBurst = 30
 	}
+}
+
+func newLimiter(cfg Limits) *limiter {
+	cfg.setDefaults()
 	return &limiter{cfg: cfg, buckets: make(map[component.JID]*rate.Limiter)}
+}
+
+// set replaces the limits. Where they have changed what was used up is forgotten.
+func (l *limiter) set(cfg Limits) {
+	cfg.setDefaults()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cfg != l.cfg {
+		l.cfg = cfg
+		clear(l.buckets)
+	}
 }
 
 // attempt counts an attempt; the error says that there were too many.

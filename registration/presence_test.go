@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"transportd/component"
 )
@@ -110,13 +109,16 @@ func TestStrangersMayNotSubscribe(t *testing.T) {
 // A user who asks for too much at once is told so; nothing is dropped in silence.
 func TestRegistrationWhenBusy(t *testing.T) {
 	scenario(t, Config{}, func(t *testing.T, r *rig) {
-		r.driver.delay = time.Hour
+		gate := make(chan struct{})
+		r.accounts.gate = gate
 		for range 8 {
-			r.iq("set", "one@"+gatewayJID, `<nick>julie</nick>`)
+			r.iq("get", "one@"+gatewayJID, "")
 		}
 		busy := "error wait resource-constraint: The gateway is busy. Please try again in a while."
 		expect(t, "a query", short(r.iq("get", "one@"+gatewayJID, "")), busy)
 		expect(t, "a presence", short(r.presence("subscribe", gatewayJID)), busy)
+		close(gate)
+		expect(t, "what was taken is answered", short(r.sent()), strings.TrimSuffix(strings.Repeat("result query; ", 8), "; "))
 	})
 }
 

@@ -8,7 +8,9 @@
 //
 // The address a request goes to says what it is about: the address of a network
 // that network's account, the gateway's own domain all of them, with a field for
-// the network. All roads end in the same few functions (accounts.go). Beside
+// the network. All roads drive the same login, of one step or several (login.go,
+// steps.go), which may wait in the background for what the user does elsewhere
+// (wait.go), and end in the same few functions (accounts.go). Beside
 // them stand the subscriptions between users and gateway (presence.go, XEP-0100)
 // and who may do how much (limit.go).
 //
@@ -105,18 +107,23 @@ type Config struct {
 	// bare JIDs, must not wait, and are asked at every use.
 	Allowed, IsAdmin func(component.JID) bool
 
-	Limits    Limits
-	CheckTime time.Duration // what asking a network may take; default 20 s, below the time-outs of clients
-	Log       *slog.Logger
+	Limits Limits
+	// CheckTime is what asking a network may take; default 20 s, below the time-outs
+	// of clients. LogoutTime is what telling it of an account's end may; default 5 s.
+	CheckTime, LogoutTime time.Duration
+	LoginTime             time.Duration // what a login may take in all, the user's waiting included; default 30 min
+	Log                   *slog.Logger
 }
 
 // Service is the registration of one gateway. It is safe for concurrent use.
 type Service struct {
-	cfg    Config
-	driver bridges.Driver
-	info   bridges.Info
-	limit  *limiter
-	log    *slog.Logger
+	cfg      Config
+	driver   bridges.Driver
+	info     bridges.Info
+	limit    *limiter
+	logins   *logins
+	commands *component.Commands
+	log      *slog.Logger
 }
 
 // New makes the registration of a gateway and adds its commands to commands. It
@@ -125,11 +132,21 @@ func New(cfg Config, commands *component.Commands) *Service {
 	if cfg.CheckTime == 0 {
 		cfg.CheckTime = 20 * time.Second
 	}
+	if cfg.LogoutTime == 0 {
+		cfg.LogoutTime = 5 * time.Second
+	}
+	if cfg.LoginTime == 0 {
+		cfg.LoginTime = 30 * time.Minute
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{cfg: cfg, driver: cfg.Driver, info: cfg.Driver.Info(), limit: newLimiter(cfg.Limits), log: cfg.Log}
+	s := &Service{
+		cfg: cfg, driver: cfg.Driver, info: cfg.Driver.Info(), limit: newLimiter(cfg.Limits),
+		logins: newLogins(), commands: commands, log: cfg.Log,
+	}
 	s.addCommands(commands)
+	s.addLogins(commands)
 	s.addListing(commands)
 	if cfg.Admin != nil {
 		s.addAdmin(commands)
@@ -143,8 +160,12 @@ func (s *Service) Handle(services component.Services) {
 	for _, kind := range []component.AddressKind{component.AddressHost, component.AddressNetwork} {
 		s.handleIQ(services, kind)
 		s.handlePresence(services, kind)
+		component.HandleBits(services, s.picture, kind)
 	}
 }
+
+// SetLimits replaces how often networks are asked about accounts.
+func (s *Service) SetLimits(l Limits) { s.limit.set(l) }
 
 // target is the network an address stands for; empty for the domain of a gateway
 // with several.

@@ -28,6 +28,7 @@ type rig struct {
 	accounts *memory
 	sessions *calls
 	services component.Services
+	service  *Service
 	barred   bool // nobody may use the gateway
 
 	mu  sync.Mutex
@@ -64,7 +65,14 @@ func newRig(t *testing.T, cfg Config) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { _ = workers.Run(ctx); close(ended) }()
-	t.Cleanup(func() { cancel(); <-ended })
+	t.Cleanup(func() {
+		if err := s.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		<-ended
+	})
+	r.service = s
 	return r
 }
 
@@ -220,10 +228,10 @@ func form(pairs ...string) string {
 	return xml + `</x>`
 }
 
-func expect(t *testing.T, what, got, want string) {
+func expect[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
-		t.Errorf("%s:\n got %s\nwant %s", what, got, want)
+		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
 	}
 }
 

@@ -215,6 +215,7 @@ func (s *Session) openAccount(id bridges.NetworkID) {
 			s.renew(l)
 			return
 		}
+		l.toldRefused = false
 		l.start(true)
 		return
 	}

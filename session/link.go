@@ -56,7 +56,9 @@ type link struct {
 	console  bool   // the user has written to the network's address
 	dead     bool
 	away     bool
-	awayText string
+	// toldRefused: the user knows that the network does not take the login.
+	toldRefused bool
+	awayText    string
 
 	rooms map[bridges.RoomID]*room // entered, by the network's name for them
 	signs map[bridges.Place]*signs
@@ -226,7 +228,7 @@ func (l *link) state(st *bridges.State) {
 
 // wentOnline joins what is wanted and sends what waited.
 func (l *link) wentOnline() {
-	l.upSince, l.lastErr, l.nick = time.Now(), nil, ""
+	l.upSince, l.lastErr, l.nick, l.toldRefused = time.Now(), nil, "", false
 	l.log.Info("online", "nick", l.net.Self().Nick)
 	if p, ok := l.net.(bridges.Presencer); ok && l.away {
 		l.quietly("away", p.SetAway(true, l.awayText))

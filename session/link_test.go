@@ -290,6 +290,35 @@ func TestPermanentErrorClosesRoomsAtOnce(t *testing.T) {
 	})
 }
 
+// A login that is not taken any more is told once, with what to do about it.
+func TestRefusedLoginIsToldOnce(t *testing.T) {
+	scenario(t, func(w *world) {
+		refused := &bridges.Error{Kind: bridges.BadCredentials, Text: "Wrong password", Permanent: true}
+		w.driver.Gate = func(*bridgetest.ScriptNet, int, bridges.Start) error { return refused }
+		const how = "Write “relogin net” to gw.example to log in again; nothing that is set is lost."
+		w.account(nil)
+		w.expect(`type="chat" & from="net@gw.example" & The network does not take your login any more: Wrong password. ` + how)
+		w.m.Subscribed(w.user(), w.m.networkJID("net"), true)
+		synctest.Wait()
+		w.expect(`<presence & <show>dnd & Wrong password. ` + how)
+		for range 2 {
+			w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+			for _, x := range w.news() {
+				if strings.Contains(x, "<message") {
+					t.Errorf("told again: %s", x)
+				}
+			}
+		}
+		if err := w.m.Login(context.Background(), w.user(), "net"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if all := strings.Join(w.news(), ""); strings.Count(all, "any more: Wrong password") != 1 {
+			t.Errorf("who asked to be logged in is told: %s", all)
+		}
+	})
+}
+
 func TestDroppedClientKeepsItsRoomOverALostLink(t *testing.T) {
 	scenario(t, func(w *world) {
 		w.from("<presence from='ALICE/a' to='GW'/>")

@@ -193,19 +193,56 @@ func (r *room) notJoined(err *bridges.Error, seen bool) {
 	})
 }
 
-// lostForGood notes that a link whose rooms are kept will not be made again by
-// itself, and tells the user.
+// lostForGood notes that a link will not be made again by itself. The user is told
+// where rooms are kept there, and once when the network does not take the account's
+// login any more.
 func (l *link) lostForGood(err *bridges.Error) {
 	why := StanzaError(err).Text
+	refused := l.registered && err.Kind == bridges.BadCredentials
 	any := false
 	for _, c := range l.s.choices {
 		if c.Persistent && c.addr.Network == l.id {
 			c.trouble, any = why, true
 		}
 	}
-	if any {
-		l.tell("The connection to the network was refused, so you are not in the rooms you keep there: " + why)
+	var text string
+	switch {
+	case any:
+		text = "The connection to the network was refused, so you are not in the rooms you keep there: " + why
+	case refused && !l.toldRefused:
+		text = "The network does not take your login any more: " + why
 	}
+	if refused {
+		l.text = sentences(err.Text, l.howToLogIn())
+	}
+	switch {
+	case text == "":
+		return
+	case refused:
+		l.toldRefused = true
+		text = sentences(text, l.howToLogIn())
+	}
+	l.tell(text)
+}
+
+// howToLogIn tells what begins a new login, which the user has to do.
+func (l *link) howToLogIn() string {
+	command := "relogin"
+	if l.id != l.s.m.driver.Info().FixedNetwork {
+		command += " " + string(l.id)
+	}
+	return "Write “" + command + "” to " + l.s.m.domain.String() + " to log in again; nothing that is set is lost."
+}
+
+// sentences puts one sentence behind another.
+func sentences(a, b string) string {
+	if a = strings.TrimSpace(a); a == "" {
+		return b
+	}
+	if !strings.ContainsAny(a[len(a)-1:], ".!?") {
+		a += "."
+	}
+	return a + " " + b
 }
 
 // tell sends the user a message from the network's address.

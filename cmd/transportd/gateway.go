@@ -133,7 +133,7 @@ func (g *gateway) run(ctx context.Context) error {
 	}
 	leaving, cancel := context.WithTimeout(serving, shutdownTime-closeTime)
 	defer cancel()
-	err = errors.Join(err, g.sessions.Stop(leaving))
+	err = errors.Join(err, g.accounts.Stop(leaving), g.sessions.Stop(leaving))
 	stop()
 	parts.Wait()
 	close(ended)
@@ -153,6 +153,7 @@ func (g *gateway) reload(cfg config.Gateway, archive config.Archive) {
 	g.cfg.Store(&cfg)
 	g.keeps.Store(&archive)
 	g.setPolicy()
+	g.accounts.SetLimits(registrationLimits(cfg.Rates))
 	g.sessions.PolicyChanged()
 }
 

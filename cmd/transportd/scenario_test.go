@@ -191,6 +191,50 @@ func TestScenarioWhoMayNoLongerUseItIsShownOut(t *testing.T) {
 	w.end()
 }
 
+func TestScenarioRatesOfRegistrationsAreReloaded(t *testing.T) {
+	const slow, fast = `registrations_user = "1/1h"`, `registrations_user = "100/1s"`
+	w := newWorld(t, irctest.Config{Accounts: map[string]string{"juliet": "wherefore"}}, `# registrations_user = "20/10m"`, slow)
+	refused := func(condition string) {
+		t.Helper()
+		w.register("wrong")
+		w.stream.Until("iq[@type='error'][@id='reg']/error/" + condition)
+	}
+	refused("not-acceptable")
+	refused("resource-constraint")
+	edit(t, w.file, slow, fast)
+	w.program.signal(syscall.SIGHUP)
+	w.program.logged("config reloaded")
+	refused("not-acceptable")
+	refused("not-acceptable")
+	w.end()
+}
+
+// Who is refused at the network is told what to do, and gets in again by it.
+func TestScenarioRefusedLoginBeginsAgain(t *testing.T) {
+	w := newWorld(t, irctest.Config{Accounts: map[string]string{"juliet": "wherefore"}})
+	w.register("wherefore")
+	w.stream.Until("iq[@type='result'][@id='reg']")
+	w.irc.WaitClient(t, "juliet")
+	w.irc.SetPassword("juliet", "romeo")
+	w.irc.Restart(t)
+	m, _ := w.stream.Until("message[@type='chat'][@from='net@irc.example.org']/body")
+	if text := m.String(); !strings.Contains(text, "Write “relogin net” to irc.example.org to log in again") {
+		t.Errorf("the user is told %s", text)
+	}
+	say := func(text, want string) {
+		t.Helper()
+		w.stream.Send(`<message type='chat' from='%s' to='irc.example.org'><body>%s</body></message>`, balcony, text)
+		m, _ := w.stream.Until("message[@type='chat'][@from='irc.example.org']/body")
+		if !strings.Contains(m.String(), want) {
+			t.Errorf("to “%s” the user is told %s", text, m)
+		}
+	}
+	say("relogin net", "Password")
+	say("romeo", "You are logged in to net again.")
+	w.irc.WaitClient(t, "juliet")
+	w.end()
+}
+
 func TestScenarioTheEndOfAnIRCServerIsNotTheEndOfTheProgram(t *testing.T) {
 	w := newWorld(t, irctest.Config{})
 	w.join(balcony, "juliet")

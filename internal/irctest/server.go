@@ -257,6 +257,16 @@ func (s *Server) Restart(tb testing.TB) {
 	s.Resume(tb)
 }
 
+// SetPassword changes the password of an account of Config.Accounts, for logins that
+// come later.
+func (s *Server) SetPassword(account, password string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accounts := maps.Clone(s.cfg.Accounts)
+	accounts[account] = password
+	s.cfg.Accounts = accounts
+}
+
 // Resume listens on the same ports again after Stop.
 func (s *Server) Resume(tb testing.TB) {
 	tb.Helper()
