@@ -83,14 +83,14 @@ func TestPrivateLinesOverARestart(t *testing.T) {
 		w.news()
 		w.restart()
 		w.mend()
-		if err := w.m.Restore(t.Context()); err != nil {
+		if err := w.m.Restore(w.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
 		w.expect(`<body>perhaps</body> & urn:xmpp:delay & stamp="2000-01-01T00:01:00`, `<body>kept</body> & stamp="2000-01-01T00:02:00`)
 		time.Sleep(time.Minute)
 		w.restart()
-		if err := w.m.Restore(t.Context()); err != nil {
+		if err := w.m.Restore(w.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)
@@ -159,7 +159,7 @@ func TestPendingLinesWhileTheDatabaseIsAway(t *testing.T) {
 		w.restart()
 		w.mend()
 		w.lines.Fail(errors.New("away"))
-		if err := w.m.Restore(t.Context()); err != nil {
+		if err := w.m.Restore(w.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
@@ -251,7 +251,7 @@ func TestManyPrivateLinesOverARestart(t *testing.T) {
 		w.restart()
 		w.mend()
 		w.lines.Fail(errors.New("away"))
-		if err := w.m.Restore(t.Context()); err != nil {
+		if err := w.m.Restore(w.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
@@ -263,7 +263,7 @@ func TestManyPrivateLinesOverARestart(t *testing.T) {
 		}
 		w.mustTell(got, lines)
 		w.restart()
-		if err := w.m.Restore(t.Context()); err != nil {
+		if err := w.m.Restore(w.t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
