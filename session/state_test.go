@@ -59,15 +59,15 @@ func TestCommitTooLarge(t *testing.T) {
 		w.store.records["alice@home.example"] = Record{Accounts: []StoredAccount{{Network: "net", Settings: map[string]string{}}}}
 		w.join("phone", "alice")
 		l := w.m.peek(w.user()).links[0]
-		err := l.Commit(t.Context(), map[string][]byte{"x": make([]byte, bridges.MaxCommit)})
+		err := l.Commit(w.t.Context(), map[string][]byte{"x": make([]byte, bridges.MaxCommit)})
 		if bridges.AsError(err).Kind != bridges.TooLarge {
 			t.Errorf("got %v", err)
 		}
-		if err := l.Commit(t.Context(), map[string][]byte{"x": make([]byte, bridges.MaxCommit-1)}); err != nil {
+		if err := l.Commit(w.t.Context(), map[string][]byte{"x": make([]byte, bridges.MaxCommit-1)}); err != nil {
 			t.Errorf("got %v", err)
 		}
 		w.news()
-		if got, err := w.net().Account.State.Load(t.Context(), "x"); err != nil || len(got["x"]) != bridges.MaxCommit-1 {
+		if got, err := w.net().Account.State.Load(w.t.Context(), "x"); err != nil || len(got["x"]) != bridges.MaxCommit-1 {
 			t.Errorf("stored are %d bytes, %v", len(got["x"]), err)
 		}
 	})
