@@ -31,7 +31,10 @@ type Archive struct {
 	mu      sync.Mutex // before a hall's
 	halls   map[Room]*hall
 	members map[memberKey]*Member
-	ahead   map[Room]int64 // where the last line of an empty hall was later than our clock
+	ahead   map[Room]int64 // where something in an empty hall was later than our clock is
+	reached int64          // the latest our clock was when somebody came or went: it may be set back
+
+	clock func() time.Time
 
 	lines, refused atomic.Int64
 }
@@ -41,7 +44,7 @@ type Archive struct {
 // journal and is tried again. Errors are those of the journal: its file, or
 // ErrForeignJournal.
 func Open(o Options) (*Archive, error) {
-	a := &Archive{backend: o.Backend, log: o.Log, halls: map[Room]*hall{}, members: map[memberKey]*Member{}, ahead: map[Room]int64{}}
+	a := &Archive{backend: o.Backend, log: o.Log, halls: map[Room]*hall{}, members: map[memberKey]*Member{}, ahead: map[Room]int64{}, clock: time.Now}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}

@@ -206,6 +206,10 @@ type Backend interface {
 	PendingUsers(ctx context.Context, gateway string) ([]string, error)
 
 	// CloseVisits ends every visit (Enter without Leave) of a gateway: nobody is in
-	// any room when a process begins.
+	// any room when a process begins. It ends at a time, or behind the archive's last
+	// line where that is later.
 	CloseVisits(ctx context.Context, gateway string, at time.Time) error
+	// ArchivesAhead returns the archives of a gateway in which a line or a visit is
+	// later than at, with the latest of these times, in microseconds.
+	ArchivesAhead(ctx context.Context, gateway string, at int64) (map[Room]int64, error)
 }

@@ -1,5 +1,7 @@
 package archive
 
+import "time"
+
 // What tests need of the inside.
 const (
 	SettleTime = settleTime
@@ -22,3 +24,6 @@ func Kill(a *Archive) {
 	a.journal.broken = true // so that close leaves it as it is
 	_ = a.journal.close()
 }
+
+// SetClock replaces an archive's clock.
+func SetClock(a *Archive, clock func() time.Time) { a.clock = clock }

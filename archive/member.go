@@ -51,15 +51,19 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h := a.halls[room]
+	now := a.now()
 	if h == nil {
 		h = &hall{a: a, name: room, last: a.ahead[room]}
+		if a.reached > now { // somebody may have been there at that time
+			h.last = max(h.last, a.reached)
+		}
 		a.halls[room] = h
 	}
 	a.members[key] = m
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m.h = h
-	m.since = max(time.Now().UnixMicro(), h.last+1, h.left+1)
+	m.since = max(now, h.last+1, h.left+1)
 	// What m hears must not stand before that, whatever the network's clock says, or
 	// ours when it is set back.
 	h.last = m.since - 1
@@ -70,10 +74,17 @@ func (a *Archive) Enter(room Room, user, jid, nick string) *Member {
 	return m
 }
 
+// now is the time by our clock, in microseconds. The caller holds a.mu.
+func (a *Archive) now() int64 {
+	now := a.clock().UnixMicro()
+	a.reached = max(a.reached, now)
+	return now
+}
+
 // keepAhead remembers the last line of a room that is empty now, while it is later
 // than our clock: whoever comes next must not be put before it.
 func (a *Archive) keepAhead(room Room, last int64) {
-	now := time.Now().UnixMicro()
+	now := a.now()
 	maps.DeleteFunc(a.ahead, func(_ Room, at int64) bool { return at < now })
 	if last >= now {
 		a.ahead[room] = last
@@ -97,7 +108,7 @@ func (m *Member) Leave() {
 			h.conclude(e) // while it is known who m is
 		}
 	}
-	at := max(time.Now().UnixMicro(), m.last+1, m.since+1)
+	at := max(h.a.now(), m.last+1, m.since+1)
 	h.left, h.last = max(h.left, at), max(h.last, at-1) // what comes now is not m's any more
 	h.a.Apply(&Leave{Room: h.name, User: m.user, At: at})
 	h.members[m.slot] = nil
@@ -138,7 +149,7 @@ func (m *Member) Record(in *Heard) (Key, bool) {
 		Self: in.Self, Nick: in.Nick, Body: in.Body, ID: in.ID, NetID: in.NetID, Occupant: in.Occupant, Extra: in.Extra,
 	}, Named: in.Named && in.NetID != ""}
 	l := &op.Line
-	l.Key = Key{At: m.placeOf(in, now), Tie: tie()}
+	l.Key = Key{At: m.placeOf(in, h.a.clock()), Tie: tie()}
 	if h.name.Owner == "" {
 		if own {
 			l.Only = m.user
@@ -166,7 +177,7 @@ func (m *Member) placeOf(in *Heard, now time.Time) int64 {
 	}
 	// Lines of one millisecond come in their order.
 	at := in.At.UnixMicro()
-	if in.At.IsZero() {
+	if in.At.IsZero() || in.At.After(now.Add(ClockDoubt)) {
 		at = now.UnixMicro()
 	}
 	if m.back >= at && m.back < at+int64(time.Millisecond/time.Microsecond) {

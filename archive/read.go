@@ -209,8 +209,21 @@ func (a *Archive) Begin(ctx context.Context, gateway string) ([]string, error) {
 	if err := a.Flush(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.backend.CloseVisits(ctx, gateway, time.Now()); err != nil {
+	// Our clock may have been set back since: nobody is put among what was said then.
+	a.mu.Lock()
+	now := a.now()
+	a.mu.Unlock()
+	if err := a.backend.CloseVisits(ctx, gateway, time.UnixMicro(now)); err != nil {
 		return nil, err
 	}
+	ahead, err := a.backend.ArchivesAhead(ctx, gateway, now)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	for room, at := range ahead {
+		a.ahead[room] = max(a.ahead[room], at)
+	}
+	a.mu.Unlock()
 	return a.backend.PendingUsers(ctx, gateway)
 }

@@ -1,6 +1,7 @@
 package component
 
 import (
+	"errors"
 	"strconv"
 
 	"gosrc.io/xmpp/stanza"
@@ -41,7 +42,7 @@ func ParseResultSet(e *Element) (ResultSet, bool, error) {
 			r.BeforeLast = r.Before == ""
 		case "max", "index":
 			n, err := strconv.ParseUint(c.Text(), 10, 31)
-			if err != nil {
+			if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond it is the largest there is
 				return r, true, NewStanzaError(stanza.ErrorTypeModify, "bad-request", "The size or position of a page is a number.")
 			}
 			if c.Name == "max" {

@@ -55,7 +55,7 @@ func (s *Session) archiveQuery(st *component.Stanza, r *room, addr bridges.Addre
 	}
 	var page archivePage
 	if a.none {
-		page.complete = true
+		page.complete, page.counted = true, a.limit == 0
 		s.sendPage(st, a, &page)
 		return
 	}
@@ -113,16 +113,22 @@ func (s *Session) understand(st *component.Stanza, r *room, addr bridges.Address
 		a.q.From = mq.Start.UnixMicro()
 	}
 	if !mq.End.IsZero() {
-		a.q.To = lastMicro(mq.End)
+		if a.q.To = lastMicro(mq.End); a.q.To <= 0 {
+			a.none = true // before all that is said
+		}
+	}
+	after := func(k archive.Key) { a.q.After = later(a.q.After, k) }
+	before := func(k archive.Key) {
+		a.q.Before = earlier(a.q.Before, k)
+		a.none = a.none || k.IsZero()
 	}
 	for _, bound := range []struct {
-		id  string
-		set func(archive.Key)
+		id   string
+		page bool // of a page: it does not change what there is to be counted
+		set  func(archive.Key)
 	}{
-		{mq.AfterID, func(k archive.Key) { a.q.After = later(a.q.After, k) }},
-		{mq.Page.After, func(k archive.Key) { a.q.After = later(a.q.After, k) }},
-		{mq.BeforeID, func(k archive.Key) { a.q.Before = earlier(a.q.Before, k) }},
-		{mq.Page.Before, func(k archive.Key) { a.q.Before = earlier(a.q.Before, k) }},
+		{mq.AfterID, false, after}, {mq.Page.After, true, after},
+		{mq.BeforeID, false, before}, {mq.Page.Before, true, before},
 	} {
 		if bound.id == "" {
 			continue
@@ -131,7 +137,9 @@ func (s *Session) understand(st *component.Stanza, r *room, addr bridges.Address
 		if !ok {
 			return nil, component.NewStanzaError("cancel", "item-not-found", "This archive has never had a line with that id.")
 		}
-		bound.set(key)
+		if !bound.page || a.limit > 0 {
+			bound.set(key)
+		}
 	}
 	for _, id := range mq.IDs {
 		key, ok := archive.ParseKey(id)
@@ -140,7 +148,7 @@ func (s *Session) understand(st *component.Stanza, r *room, addr bridges.Address
 		}
 		a.keys = append(a.keys, key)
 	}
-	if !mq.With.IsZero() {
+	if !mq.With.IsZero() && !a.none {
 		a.none = !s.narrow(&a.q, mq.With, r, addr, st.To.Bare())
 	}
 	return a, nil

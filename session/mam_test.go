@@ -166,6 +166,61 @@ func TestArchiveIsFiltered(t *testing.T) {
 				t.Errorf("%s: %s", c.query, p.fin)
 			}
 		}
+		w.from("<presence from='ALICE/phone' to='#other%net@GW/Alice'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+		w.say(&bridges.Message{Place: bridges.Place{Room: "#other"}, From: bridgetest.Person("bob"), Body: "elsewhere"})
+		_, rest, _ := strings.Cut(strings.Join(w.news(), "\n"), "<body>elsewhere</body>")
+		other := between(rest, `sid:0" id="`, `"`)
+		for _, c := range []struct{ name, query, want string }{
+			{"of another room", form("ids", other), "error item-not-found"},
+			{"one of them of another room", form("ids", all.ids[0]+","+other), "error item-not-found"},
+			{"after one of another room", rsm("<after>" + other + "</after>"), ""},
+			{"before one of another room", rsm("<before>" + other + "</before>"), "0|1|2|3|4|5|mine"},
+			{"an id twice", form("ids", all.ids[2]+","+all.ids[1]+","+all.ids[2]), "1|2"},
+			{"ids, flipped", form("ids", all.ids[0]+","+all.ids[3]) + "<flip-page/>", "3|0"},
+			{"ids and a small page", form("ids", all.ids[0]+","+all.ids[3]) + rsm("<max>1</max>"), "0|3"},
+			{"before and after", rsm("<after>" + all.ids[1] + "</after><before>" + all.ids[4] + "</before>"), "2|3"},
+			{"before and after, crossed", rsm("<after>" + all.ids[4] + "</after><before>" + all.ids[1] + "</before>"), ""},
+			{"before and after the same", rsm("<after>" + all.ids[4] + "</after><before>" + all.ids[4] + "</before>"), ""},
+			{"the last two before and after", rsm("<max>2</max><after>" + all.ids[1] + "</after><before>" + all.ids[5] + "</before>"), "3|4 more"},
+			{"start after end", form("start", all.stamps[3], "end", all.stamps[1]), ""},
+			{"the end of 1969", form("end", "1970-01-01T00:00:00Z"), ""},
+			{"long ago", form("end", "0002-01-01T00:00:00Z"), ""},
+			{"far ahead", form("start", "9999-12-31T23:59:59Z"), ""},
+			{"all times", form("start", "0001-01-01T00:00:00Z", "end", "9999-12-31T23:59:59Z"), "0|1|2|3|4|5|mine"},
+			{"the first of all ids", rsm("<before>" + archive.Key{}.String() + "</before>"), ""},
+			{"after the first of all ids", rsm("<after>" + archive.Key{}.String() + "</after>"), "0|1|2|3|4|5|mine"},
+			{"counted", rsm("<max>0</max>"), " count 7 more"},
+			{"counted, whatever the page", rsm("<max>0</max><before>" + all.ids[3] + "</before>"), " count 7 more"},
+			{"counted, from the end", rsm("<max>0</max><before/>"), " count 7 more"},
+			{"counted, of some", form("before-id", all.ids[3], "with", "#room%net@"+domain+"/Bob") + rsm("<max>0</max>"), " count 2 more"},
+			{"counted, of nobody", form("with", "eve@else.example") + rsm("<max>0</max>"), " count 0"},
+			{"a huge page", rsm("<max>99999999999999999999</max>"), "0|1|2|3|4|5|mine"},
+			{"a negative page", rsm("<max>-1</max>"), "error bad-request"},
+			{"no number", rsm("<max>1e3</max>"), "error bad-request"},
+			{"a page of nothing", rsm("<max/>"), "error bad-request"},
+			{"an occupant, in other letters", form("with", "#room%net@"+domain+"/bOB"), "0|2|4"},
+			{"a field nobody knows, empty", form("free-text", ""), "0|1|2|3|4|5|mine"},
+			{"no form, flipped", "<flip-page/>", "mine|5|4|3|2|1|0"},
+		} {
+			p := w.ask(c.query)
+			got := strings.Join(p.bodies, "|")
+			if strings.Contains(p.fin, "<count>") {
+				got += " count " + between(p.fin, "<count>", "<")
+			}
+			if strings.Contains(p.fin, "<error") {
+				got += "error " + strings.Fields(strings.TrimLeft(p.fin[strings.Index(p.fin, "<error"):], "<"))[0]
+				for _, condition := range []string{"item-not-found", "bad-request"} {
+					if strings.Contains(p.fin, "<"+condition) {
+						got = "error " + condition
+					}
+				}
+			} else if !p.complete() {
+				got += " more"
+			}
+			if got != c.want {
+				t.Errorf("%s: %q, not %q\n%s", c.name, got, c.want, p.fin)
+			}
+		}
 		// The place of a line that is gone is still known.
 		key, _ := archive.ParseKey(all.ids[2])
 		key.Tie++

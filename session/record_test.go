@@ -210,7 +210,9 @@ func TestArchiveFullIsTold(t *testing.T) {
 		w.manager()
 		w.join("phone", "Alice")
 		w.lines.Fail(errors.New("disk gone"))
-		for range 600 {
+		w.line("bob", "a line")
+		time.Sleep(time.Second) // the archive knows: nobody waits for the database any more
+		for range 599 {
 			w.line("bob", "a line")
 		}
 		time.Sleep(time.Second) // they have waited for the database, once

@@ -270,9 +270,42 @@ func count(t *testing.T, db *DB, query string, args ...any) (n int) {
 	return n
 }
 
+// testVisitsAheadOfTheClock: the clock was set back before the process began.
+func testVisitsAheadOfTheClock(t *testing.T) {
+	db := open(t)
+	other, quiet := lobbyRoom, lobbyRoom
+	other.Gateway, quiet.Room = "other.example", "#quiet"
+	own := archive.Room{Gateway: gate, Network: "net", Room: "#own", Owner: alice}
+	old := archive.Room{Gateway: gate, Network: "net", Room: "#old"}
+	writeArchive(t, db,
+		&archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 50}, lineAt(55, ""),
+		&archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: 60},
+		&archive.Enter{Room: other, User: alice, JID: lobby, At: 50},
+		&archive.Enter{Room: quiet, User: alice, JID: "#quiet@gw", At: 70},
+		&archive.Enter{Room: own, User: alice, JID: "#own@gw", At: 5}, &archive.AddLine{Room: own, Line: archive.Line{Key: archive.Key{At: 80}}},
+		&archive.Enter{Room: old, User: alice, JID: "#old@gw", At: 5}, &archive.Leave{Room: old, User: alice, At: 9})
+	if err := db.CloseVisits(t.Context(), gate, time.UnixMicro(20)); err != nil {
+		t.Fatal(err)
+	}
+	ends, err := page(t.Context(), db, "visits", scanString, `SELECT network || room || ' ' || since || ' ' || coalesce(until, 0) FROM visits
+		JOIN archives ON archives.id = archive WHERE gateway = ? ORDER BY room, since`, gate)
+	if want := []string{"net#old 5 9", "net#own 5 81", "net#quiet 70 71", "net#room 50 56", "net#room 60 61"}; err != nil || !slices.Equal(ends, want) {
+		t.Errorf("visits are %q, %v", ends, err)
+	}
+	ahead, err := db.ArchivesAhead(t.Context(), gate, 20)
+	if want := (map[archive.Room]int64{lobbyRoom: 61, quiet: 71, own: 81}); err != nil || !reflect.DeepEqual(ahead, want) {
+		t.Errorf("ahead are %v, %v", ahead, err)
+	}
+	if ahead, err := db.ArchivesAhead(t.Context(), gate, 100); err != nil || len(ahead) != 0 {
+		t.Errorf("ahead of all are %v, %v", ahead, err)
+	}
+}
+
 func TestVisitsEndWithTheProcess(t *testing.T) { onBoth(t, testVisitsEndWithTheProcess) }
 
 func testVisitsEndWithTheProcess(t *testing.T) {
+	testVisitsAheadOfTheClock(t)
+
 	db := open(t)
 	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 10}, lineAt(15, ""))
 	if err := db.CloseVisits(t.Context(), gate, time.UnixMicro(20)); err != nil {

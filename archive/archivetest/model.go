@@ -271,11 +271,41 @@ func (d *Model) CloseVisits(_ context.Context, gateway string, at time.Time) err
 	for room, visits := range d.visits {
 		for i := range visits {
 			if room.Gateway == gateway && visits[i].until == 0 {
-				visits[i].until = at.UnixMicro()
+				visits[i].until = max(at.UnixMicro(), visits[i].since+1, d.last(room)+1)
 			}
 		}
 	}
 	return d.fail
+}
+
+// last is the time of an archive's last line.
+func (d *Model) last(room archive.Room) (at int64) {
+	if n := len(d.lines[room]); n > 0 {
+		at = d.lines[room][n-1].At
+	}
+	return at
+}
+
+// ArchivesAhead implements archive.Backend.
+func (d *Model) ArchivesAhead(_ context.Context, gateway string, at int64) (map[archive.Room]int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := map[archive.Room]int64{}
+	note := func(room archive.Room, t int64) {
+		if room.Gateway == gateway && t > at {
+			out[room] = max(out[room], t)
+		}
+	}
+	for room, visits := range d.visits {
+		note(room, d.last(room))
+		for _, v := range visits {
+			note(room, v.until)
+		}
+	}
+	for room := range d.lines {
+		note(room, d.last(room))
+	}
+	return out, d.fail
 }
 
 // AccountState implements archive.Backend.
