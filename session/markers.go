@@ -91,13 +91,19 @@ func (r *room) onRead(ev *bridges.Read) {
 	})
 }
 
+// headcount is how many members a room has beside the user, as last counted.
+type headcount struct {
+	members int
+	at      time.Time
+}
+
 // crowded tells whether the room has more members than markers are shown of.
 func (r *room) crowded() bool {
-	if now := time.Now(); now.Sub(r.counted) > recount {
+	if now := time.Now(); r.count == nil || now.Sub(r.count.at) > recount {
 		_, members, _ := r.l.net.Members(r.id)
-		r.members, r.counted = len(members), now
+		r.count = &headcount{len(members), now}
 	}
-	return r.members > maxReaders
+	return r.count.members > maxReaders
 }
 
 // markable asks for markers of a line, of a network that takes them. It is part of
