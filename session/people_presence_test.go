@@ -155,6 +155,20 @@ func TestContactsAfterTheStreamCameBack(t *testing.T) {
 	})
 }
 
+func TestPresenceAfterTheStreamCameBack(t *testing.T) {
+	account(t, func(w *world) {
+		w.friends("Bob")
+		w.friends("Carol")
+		w.cut()
+		w.present("Bob", func(p *bridges.Present) { p.Busy = true })
+		w.mend()
+		// Carol's too: it may have been on its way when the stream broke.
+		w.expect(`from="bob%net@gw.example" & <show>dnd</show>`, `^<presence from="carol%net@gw.example"`)
+		w.present("Bob", func(p *bridges.Present) { p.Busy = true })
+		w.expect()
+	})
+}
+
 func TestContactIsNotShownAsThereBeforeItIsKnown(t *testing.T) {
 	account(t, func(w *world) {
 		w.friends("Bob")
