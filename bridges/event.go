@@ -86,7 +86,8 @@ type Typing struct {
 	On    bool
 }
 
-// Read: somebody has read a place up to a line.
+// Read: somebody has read a place up to a line; in a room also the user, through
+// whatever client.
 type Read struct {
 	Place Place
 	From  Member

@@ -14,7 +14,7 @@ import (
 var roomFeatures = []string{
 	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID,
 	xep.FeatureStableID, xep.FeatureSelfPing,
-	xep.FeatureSemiAnonymous, xep.FeatureUnmoderated,
+	xep.FeatureUnmoderated,
 }
 
 // roomInfo answers what a room or an occupant is.

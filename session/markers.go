@@ -55,14 +55,29 @@ func (s *Session) onRead(l *link, ev *bridges.Read) {
 	if ev.From.ID == l.net.Self().ID {
 		return
 	}
-	s.privateShownID(s.chatWith(l, &ev.From), ev.ID, func(id string, own bool) {
-		if id == "" || !own { // markers are about what their recipient has said
-			return
-		}
-		s.showSign(l, ev.Place, &ev.From, func(o *component.Out) {
-			xep.AppendDisplayed(o, id)
-			xep.Store.AppendTo(o)
+	c := s.chatWith(l, &ev.From)
+	c.hearing.behind(func() {
+		s.privateShownID(c, ev.ID, func(id string, own bool) {
+			if id == "" || !own { // markers are about what their recipient has said
+				return
+			}
+			s.showSign(l, ev.Place, &ev.From, func(o *component.Out) {
+				xep.AppendDisplayed(o, id)
+				xep.Store.AppendTo(o)
+			})
 		})
+	})
+}
+
+// behind runs f when what waits now is done; what comes later does not wait for f.
+func (c *chain) behind(f func()) {
+	if !c.busy || c.full() {
+		f()
+		return
+	}
+	c.do(func(done func()) {
+		f()
+		done()
 	})
 }
 
@@ -81,23 +96,30 @@ func (r *room) onRead(ev *bridges.Read) {
 		}
 		from = m
 	}
-	place := ev.Place
-	r.shownID(ev.ID, func(l *line) {
-		if l == nil || r.rooms[r.jid.Local] != r {
-			return
-		}
-		sid := l.sid
-		r.showSign(r.l, place, &from, func(o *component.Out) { xep.AppendDisplayed(o, sid) })
+	r.hearing.behind(func() {
+		r.shownID(ev.ID, func(l *line) {
+			if l == nil || r.rooms[r.jid.Local] != r {
+				return
+			}
+			sid := l.sid
+			r.showSign(r.l, ev.Place, &from, func(o *component.Out) { xep.AppendDisplayed(o, sid) })
+		})
 	})
+}
+
+// headcount is how many members a room has beside the user, as last counted.
+type headcount struct {
+	members int
+	at      time.Time
 }
 
 // crowded tells whether the room has more members than markers are shown of.
 func (r *room) crowded() bool {
-	if now := time.Now(); now.Sub(r.counted) > recount {
+	if now := time.Now(); r.count == nil || now.Sub(r.count.at) > recount {
 		_, members, _ := r.l.net.Members(r.id)
-		r.members, r.counted = len(members), now
+		r.count = &headcount{len(members), now}
 	}
-	return r.members > maxReaders
+	return r.count.members > maxReaders
 }
 
 // markable asks for markers of a line, of a network that takes them. It is part of

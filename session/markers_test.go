@@ -3,10 +3,8 @@ package session
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"transportd/archive/archivetest"
 	"transportd/bridges"
 	"transportd/bridges/bridgetest"
 )
@@ -50,19 +48,17 @@ func TestUserHasReadARoom(t *testing.T) {
 	})
 }
 
+// recordedOf is recorded on a network that can do more.
+func recordedOf(t *testing.T, caps bridges.Caps, f func(w *world)) {
+	t.Helper()
+	recorded(t, func(w *world) {
+		w.driver.Caps = caps
+		f(w)
+	})
+}
+
 func TestUserHasReadALineOnlyTheArchiveKnows(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.driver.Caps = bridges.Caps{Read: true}
-		w.lines = archivetest.NewModel()
-		w.openArchive()
-		w.manager()
-		defer func() {
-			w.stop()
-			if err := w.archive.Close(); err != nil {
-				t.Error(err)
-			}
-		}()
+	recordedOf(t, bridges.Caps{Read: true}, func(w *world) {
 		w.join("a", "alice")
 		w.named("Bob", "$first", "one")
 		for i := range 2 * historyLines {
@@ -70,6 +66,26 @@ func TestUserHasReadALineOnlyTheArchiveKnows(t *testing.T) {
 		}
 		w.displayed("a", "groupchat", theRoom, "$first")
 		w.wantAsked("read", "read #room $first")
+	})
+}
+
+func TestMarkerOfALineThatIsStillLookedUp(t *testing.T) {
+	recordedOf(t, bridges.Caps{Read: true, Reply: true}, func(w *world) {
+		w.join("a", "alice")
+		room := bridges.Place{Room: "#room"}
+		w.net().Say(&bridges.Message{Place: room, From: bridgetest.Person("Bob"), Body: "yes", ID: "$r", ReplyTo: &bridges.Reply{ID: "$long-ago"}})
+		w.net().Say(&bridges.Read{Place: room, From: bridgetest.Person("Carol"), ID: "$r"})
+		w.expect(`/Bob" & yes</body>`, `/Carol" & <displayed`)
+	})
+}
+
+func TestLinesOfTheArchiveAskForMarkers(t *testing.T) {
+	recordedOf(t, bridges.Caps{Read: true}, func(w *world) {
+		w.join("a", "alice")
+		w.named("Bob", "$first", "one")
+		w.news()
+		w.from("<iq type='set' id='m' from='ALICE/a' to='#room%net@GW'><query xmlns='urn:xmpp:mam:2'/></iq>")
+		w.expect(`<result & <body>one</body> & <markable`, `type="result" & id="m"`)
 	})
 }
 

@@ -60,8 +60,7 @@ type room struct {
 	catchingUp bool                      // what the network kept is being compared with the archive
 	unrecorded bool                      // the archive could not take the last line, and the user was told
 	info       *bridges.RoomInfo         // nil: nothing is known
-	members    int                       // beside the user, as last counted
-	counted    time.Time
+	count      *headcount
 	quitting   bridges.Ref // leaves for good, by the user's wish
 	part       *time.Timer
 	rejoin     bool // wanted again while leaving

@@ -36,9 +36,16 @@ func (r *room) title() string {
 	return r.name
 }
 
-// access are the features that tell who may find a room and enter it. Of one that
-// nothing is known of it is assumed that anybody may enter.
+// access are the features that tell who may find a room and enter it, and who sees
+// who people are. Of one that nothing is known of it is assumed that anybody may enter.
 func (r *room) access() []string {
+	if r != nil && r.self.Address != "" {
+		return append(r.entrance(), xep.FeatureNonAnonymous)
+	}
+	return append(r.entrance(), xep.FeatureSemiAnonymous)
+}
+
+func (r *room) entrance() []string {
 	switch {
 	case r == nil || r.info == nil:
 		return []string{xep.FeatureOpen}

@@ -150,6 +150,23 @@ func TestAdministrationByAddress(t *testing.T) {
 	}
 }
 
+func TestRoomWherePeopleAreKnown(t *testing.T) {
+	account(t, func(w *world) {
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		w.expect(`/alice" & code="100" & code="110"`, `<subject`)
+		if got := w.infoOf(theRoom); !strings.Contains(got, "muc_nonanonymous") || strings.Contains(got, "muc_semianonymous") {
+			t.Error(got)
+		}
+	})
+	scenario(t, func(w *world) {
+		w.from("<presence from='ALICE/a' to='#room%net@GW/alice'>" + muc + "</presence>")
+		w.expect(`/alice" & !code="100" & code="110"`, `<subject`)
+		if got := w.infoOf(theRoom); strings.Contains(got, "muc_nonanonymous") || !strings.Contains(got, "muc_semianonymous") {
+			t.Error(got)
+		}
+	})
+}
+
 func TestOutcastsByAddress(t *testing.T) {
 	account(t, func(w *world) {
 		w.driver.Outcasts = []bridges.ListEntry{{Mask: "@eve:net", Address: "eve", Reason: "spam"}, {Mask: "*!*@evil.example"}}

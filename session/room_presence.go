@@ -44,7 +44,10 @@ func (r *room) welcome(st *seat, lines []line) {
 			return
 		}
 	}
-	codes := make([]int, 0, 2)
+	codes := make([]int, 0, 3)
+	if self.Address != "" { // and so has everybody (XEP-0045 section 7.2.4)
+		codes = append(codes, xep.StatusNonAnonymous)
+	}
 	codes = append(codes, 110)
 	if st.nick != self.Nick {
 		codes = append(codes, 210)

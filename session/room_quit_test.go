@@ -91,6 +91,9 @@ func TestQuitOfAKeptRoomWithoutAClientSaysNothingMore(t *testing.T) {
 		w.command(component.AddressRoom, "#room%net@"+domain, "quit", "")
 		w.wantAsked("quit", "quit #room")
 		w.expect()
+		if all := strings.Join(w.stream.sent, ""); strings.Contains(all, "You are not in") {
+			t.Errorf("the user, who wanted it, is told: %s", all)
+		}
 		if rooms := w.stored(); len(rooms) != 0 {
 			t.Errorf("stored: %+v", rooms)
 		}

@@ -193,6 +193,17 @@ func TestOthersWrite(t *testing.T) {
 	})
 }
 
+func TestNobodyWritesOnALinkThatIsEnded(t *testing.T) {
+	account(t, func(w *world) {
+		w.typing("Bob", bridges.Place{User: "bob"}, true)
+		w.expect(`<composing`)
+		if err := w.m.Logout(w.t.Context(), w.user(), "net", "Logged out."); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(`from="bob%net@gw.example" & <paused`)
+	})
+}
+
 func TestSomebodyWritesToTheUser(t *testing.T) {
 	capable(t, bridges.Caps{Typing: true}, func(w *world) {
 		w.join("a", "alice")

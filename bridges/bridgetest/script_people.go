@@ -13,6 +13,13 @@ import (
 // set.
 type scriptAccount struct{ *ScriptNet }
 
+// Members implements bridges.Network. Accounts have an address that is not their nick.
+func (n *scriptAccount) Members(id bridges.RoomID) (bridges.Member, []bridges.Member, bool) {
+	self, members, ok := n.ScriptNet.Members(id)
+	self.Address = fold(self.Nick)
+	return self, members, ok
+}
+
 // Befriend implements bridges.Befriender. "nobody" does not exist, "silent" does
 // not answer.
 func (n *scriptAccount) Befriend(ref bridges.Ref, user bridges.UserID) error {

@@ -201,8 +201,32 @@ func testCapabilities(t *testing.T, f Fixture) {
 	if caps.MaxLine < 0 {
 		t.Errorf("MaxLine %d", caps.MaxLine)
 	}
-	if person := w.net.Capabilities(bridges.Place{User: w.net.UserID("somebody")}); person.Subject || person.Moderate || person.Shared {
+	person := w.net.Capabilities(bridges.Place{User: w.net.UserID("somebody")})
+	if person.Subject || person.Moderate || person.Shared || person.Resident {
 		t.Errorf("a person can be moderated: %+v", person)
+	}
+	testAbilities(t, w.net, &caps)
+	testAbilities(t, w.net, &person)
+}
+
+// testAbilities checks that what a place can do has somebody to do it.
+func testAbilities(t *testing.T, n bridges.Network, caps *bridges.Caps) {
+	t.Helper()
+	_, react := n.(bridges.Reactor)
+	_, retract := n.(bridges.Retractor)
+	_, typing := n.(bridges.Typist)
+	_, read := n.(bridges.Reader)
+	_, quit := n.(bridges.Quitter)
+	for _, c := range []struct {
+		name      string
+		can, able bool
+	}{
+		{"React", caps.React, react}, {"Retract", caps.Retract, retract}, {"Typing", caps.Typing, typing},
+		{"Read", caps.Read, read}, {"Resident", caps.Resident, quit},
+	} {
+		if c.can && !c.able {
+			t.Errorf("%s is said to be possible, and the network lacks the ability", c.name)
+		}
 	}
 }
 
