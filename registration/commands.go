@@ -198,6 +198,15 @@ func (s *Service) pickFrom(ctx context.Context, call *component.Call, title stri
 
 // beginUnregister asks what shall be removed, and whether it shall.
 func (s *Service) beginUnregister(ctx context.Context, call *component.Call) (*component.Step, error) {
+	accounts, err := s.cfg.Accounts.Accounts(ctx, call.From.Bare())
+	if err != nil {
+		return nil, err
+	}
+	if len(accounts) == 0 {
+		if text := s.cancelWaiting(call.From); text != "" {
+			return component.Done(text), nil
+		}
+	}
 	return s.pick(ctx, call, "Remove an account",
 		func(_ context.Context, _ *component.Call, network bridges.NetworkID) (*component.Step, error) {
 			return s.confirmRemoval(network), nil

@@ -211,13 +211,21 @@ func (s *Service) register(ctx context.Context, req *component.Stanza) (*compone
 }
 
 // removeByIQ removes what the address stands for, and answers before it takes
-// leave (XEP-0100 section 4.3). Who is not allowed any more may still remove.
+// leave (XEP-0100 section 4.3). Who is not allowed any more may still remove. Of who
+// is not registered yet a login under way is given up.
 func (s *Service) removeByIQ(ctx context.Context, req *component.Stanza) error {
 	t, err := s.subject(ctx, req)
 	if err != nil {
 		return err
 	}
 	if !t.registered() {
+		if len(s.logins.of(req.From, func(l *login) bool { return t.network == "" || l.id == t.network })) > 0 {
+			if err := s.giveUp(ctx, req.From, t.network, errRemoved); err != nil {
+				return err
+			}
+			s.send(ctx, component.Result(req))
+			return nil
+		}
 		return component.NewStanzaError(stanza.ErrorTypeAuth, "registration-required", "You are not registered.")
 	}
 	gone, err := s.remove(ctx, req.From, t.network)

@@ -107,12 +107,23 @@ func (s *Service) begin(ctx context.Context, user component.JID, network bridges
 		} else {
 			before.end(errCrowded)
 		}
-		select {
-		case <-before.ended:
-		case <-ctx.Done():
-			return nil, component.NewStanzaError(stanza.ErrorTypeWait, "resource-constraint", "Your last login is still being worked on.")
+		if err := s.awaitEnd(ctx, before); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// awaitEnd waits until nothing of a login runs any more.
+func (s *Service) awaitEnd(ctx context.Context, l *login) error {
+	limit := time.NewTimer(s.cfg.CheckTime)
+	defer limit.Stop()
+	select {
+	case <-l.ended:
+		return nil
+	case <-ctx.Done():
+	case <-limit.C:
+	}
+	return component.NewStanzaError(stanza.ErrorTypeWait, "resource-constraint", "Your last login is still being worked on. Please try again in a while.")
 }
 
 // newLogin asks the driver for a login.
@@ -207,14 +218,12 @@ func (s *Service) guard(what string, f func()) (fine bool) {
 }
 
 // giveUp ends the logins of a user with a network, or all, and waits until nothing
-// of them can be stored any more, or ctx is done.
+// of them can be stored any more. The error says that this took too long.
 func (s *Service) giveUp(ctx context.Context, user component.JID, network bridges.NetworkID, cause error) error {
 	for _, l := range s.logins.of(user, func(l *login) bool { return network == "" || l.id == network }) {
 		l.end(cause)
-		select {
-		case <-l.ended:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := s.awaitEnd(ctx, l); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -191,6 +191,21 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
+// Who is not registered yet can unregister while a login waits.
+func TestUnregisterBeforeRegistered(t *testing.T) {
+	steps(t, func(t *testing.T, r *rig, s *script) {
+		waiting(t, r, s, doneTurn)
+		expect(t, "in-band", short(r.iq("set", one, "<remove/>")), "result")
+		expect(t, "the driver is told", s.since(), "cancel")
+		expect(t, "twice", short(r.iq("set", one, "<remove/>")), "error auth registration-required: You are not registered.")
+		waiting(t, r, s, doneTurn)
+		talk(t, r,
+			"unregister", "The login to First Net is given up.",
+			"unregister", "You are not registered with any network.",
+		)
+	})
+}
+
 func TestCancelSaysWhatItGaveUp(t *testing.T) {
 	steps(t, func(t *testing.T, r *rig, s *script) {
 		waiting(t, r, s, doneTurn)
@@ -217,6 +232,23 @@ func TestDoneWhileRemoved(t *testing.T) {
 		close(r.accounts.gatePut)
 		r.sent()
 		expect(t, "nothing is left", r.stored(), "")
+	})
+}
+
+// A login that does not end keeps nobody waiting for ever.
+func TestRemovalWaitsForALoginWithABound(t *testing.T) {
+	steps(t, func(t *testing.T, r *rig, s *script) {
+		gate := make(chan struct{})
+		r.accounts.gatePut = gate
+		s.add(doneTurn)
+		r.iq("set", one, register1)
+		r.iq("set", one, "<remove/>")
+		time.Sleep(21 * time.Second)
+		const still = "error wait resource-constraint: Your last login is still being worked on. Please try again in a while."
+		got := short(r.sent())
+		expect(t, "nobody is registered yet, and it is not known whether", got, still)
+		close(gate)
+		expect(t, "saved in the end", short(r.sent()), "result; subscribe from "+gatewayJID)
 	})
 }
 
