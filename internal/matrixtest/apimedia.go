@@ -46,7 +46,7 @@ func (s *Server) Media(uri string) *Media {
 	return s.media[uri]
 }
 
-// Upload stores a file.
+// Upload stores a file, at the user's server.
 func (u *User) Upload(name, typ string, data []byte) *Media {
 	u.s.mu.Lock()
 	defer u.s.mu.Unlock()
@@ -55,7 +55,8 @@ func (u *User) Upload(name, typ string, data []byte) *Media {
 
 func (s *Server) keep(m *Media) *Media {
 	if m.URI == "" {
-		m.URI = "mxc://" + s.Name + "/" + strings.NewReplacer("-", "x", "_", "y").Replace(s.hash()[:24])
+		_, server, _ := strings.Cut(m.By, ":")
+		m.URI = "mxc://" + server + "/" + strings.NewReplacer("-", "x", "_", "y").Replace(s.hash()[:24])
 	}
 	s.media[m.URI] = m
 	s.notify()

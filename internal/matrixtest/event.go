@@ -44,9 +44,7 @@ func (e *Event) Redacted() bool { return e.because != nil }
 // Get reads a string of the content, "" where there is none.
 func (e *Event) Get(name string) string { return field(e.Content, name) }
 
-// is tells whether it is a state event of a type, with the empty key.
-func (e *Event) is(typ string) bool { return e.StateKey != nil && *e.StateKey == "" && e.Type == typ }
-
+// member tells whether it is a membership event.
 func (e *Event) member() bool { return e.StateKey != nil && e.Type == "m.room.member" }
 
 // membership is what a member event says; of none it is "leave".

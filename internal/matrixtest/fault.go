@@ -31,6 +31,7 @@ type Fault struct {
 	User   string // full id; empty: anybody's
 	Method string // empty: any
 	Path   string // part of the path, with its query; empty: any
+	Skip   int    // how many requests that fit it lets pass first
 	Times  int    // how many requests it happens to; 0: all until Remove
 
 	Hold  <-chan struct{} // requests wait until it is closed
@@ -44,6 +45,8 @@ type Fault struct {
 	Soft       bool          // soft_logout, with M_UNKNOWN_TOKEN
 
 	Cut Cut
+	// Stall sends half of the answer and then nothing more, until the client gives up.
+	Stall bool
 
 	// Rewrite changes the body of a successful answer.
 	Rewrite func(body []byte) []byte
@@ -149,6 +152,10 @@ func (s *Server) match(user, method, path string) *Injected {
 		if f.User != "" && f.User != user || f.Method != "" && f.Method != method || !strings.Contains(path, f.Path) {
 			continue
 		}
+		if f.Skip > 0 {
+			f.Skip--
+			continue
+		}
 		f.hits++
 		if f.left--; f.left == 0 {
 			s.faults = slices.Delete(s.faults, i, i+1)
@@ -228,11 +235,17 @@ func (in *Injected) send(w http.ResponseWriter, h *http.Request, a *answer) {
 	case CutMiddle:
 		body = body[:len(body)/2]
 	}
+	if in.Stall {
+		body = body[:len(body)/2]
+	}
 	header.Set("Content-Length", strconv.FormatInt(length, 10))
 	w.WriteHeader(a.status)
 	_, _ = w.Write(body[:min(int64(len(body)), length)])
-	if in.Cut == CutMiddle {
+	if in.Cut == CutMiddle || in.Stall {
 		_ = http.NewResponseController(w).Flush()
+		if in.Stall {
+			<-h.Context().Done()
+		}
 		panic(http.ErrAbortHandler)
 	}
 	in.pad(h.Context(), w, strings.HasSuffix(a.typ, "json"))

@@ -134,6 +134,28 @@ func TestHoldAndDelay(t *testing.T) {
 	}
 }
 
+// TestStall sends half of an answer to who then has to give up by itself.
+func TestStall(t *testing.T) {
+	s := New(t)
+	alice := login(t, s, "alice")
+	s.Inject(Fault{Path: "whoami", Skip: 1, Times: 1, Stall: true})
+	must(alice.Whoami(t.Context()))(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	req := must(http.NewRequestWithContext(ctx, "GET", s.URL+v3+"account/whoami", nil))(t)
+	req.Header.Set("Authorization", "Bearer "+alice.AccessToken)
+	resp := must(alice.Client.Client.Do(req))(t)
+	defer func() { _ = resp.Body.Close() }()
+	half := make([]byte, resp.ContentLength/2)
+	if _, err := io.ReadFull(resp.Body, half); err != nil || half[0] != '{' {
+		t.Fatalf("%s, %v", half, err)
+	}
+	cancel()
+	if _, err := io.ReadAll(resp.Body); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	must(alice.Whoami(t.Context()))(t)
+}
+
 func TestRewrittenAnswers(t *testing.T) {
 	s := New(t)
 	alice := login(t, s, "alice")

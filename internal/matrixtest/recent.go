@@ -1,8 +1,10 @@
 package matrixtest
 
 import (
+	"cmp"
 	"container/list"
 	"iter"
+	"slices"
 )
 
 // recent keeps values by key in the order of their last change, so that what
@@ -43,6 +45,21 @@ func (r *recent[K, V]) drop(k K) {
 	if el := r.byKey[k]; el != nil {
 		r.list.Remove(el)
 		delete(r.byKey, k)
+	}
+}
+
+// reorder gives every value the position it should have.
+func (r *recent[K, V]) reorder(at func(K) int64) {
+	all := make([]*dated[K, V], 0, r.list.Len())
+	for el := r.list.Front(); el != nil; el = el.Next() {
+		d := el.Value.(*dated[K, V])
+		d.pos = max(d.pos, at(d.key))
+		all = append(all, d)
+	}
+	slices.SortStableFunc(all, func(a, b *dated[K, V]) int { return cmp.Compare(a.pos, b.pos) })
+	r.list.Init()
+	for _, d := range all {
+		r.byKey[d.key] = r.list.PushBack(d)
 	}
 }
 

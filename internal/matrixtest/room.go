@@ -20,15 +20,15 @@ type Room struct {
 	members  map[string]*Event   // by user id
 	joined   map[*User]struct{}
 	watching map[*User]struct{} // those of joined who have logins
-	arrivals []*User // who ever joined, in that order: heroes are the first still there
+	arrivals []*User            // who ever joined, in that order: heroes are the first still there
 	invited  int
 	power    power
-	public   bool // in the directory
+	public   bool  // in the directory
+	changed  int64 // position of the last change its members are told
 
 	typing    map[*User]*time.Timer
 	typingPos int64
 	receipts  recent[receiptKey, receipt]
-	repeats   map[*User]int // how many events the user's next sync repeats
 }
 
 type stateKey struct{ typ, key string }
@@ -48,7 +48,7 @@ func (s *Server) newRoom(id, version string) *Room {
 		events: map[string]*Event{}, related: map[string][]*Event{},
 		state: map[stateKey]*Event{}, members: map[string]*Event{}, joined: map[*User]struct{}{},
 		watching: map[*User]struct{}{},
-		typing: map[*User]*time.Timer{},
+		typing:   map[*User]*time.Timer{},
 	}
 	s.rooms[id] = r
 	s.order = append(s.order, r)
@@ -126,6 +126,7 @@ func (r *Room) add(e *Event) *Event {
 // tell marks the room as changed for all who are in. Who has no login looks at
 // everything with the first sync.
 func (r *Room) tell(pos int64) {
+	r.changed = pos
 	for u := range r.watching {
 		u.rooms.put(r, struct{}{}, pos)
 		u.wakeUp()

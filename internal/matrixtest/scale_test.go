@@ -2,9 +2,11 @@ package matrixtest
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"maunium.net/go/mautrix/event"
@@ -36,7 +38,7 @@ func TestBigRoom(t *testing.T) {
 	}
 }
 
-// TestManyPolls has 200 clients wait; each is woken by its own news alone.
+// TestManyPolls has 200 clients wait; each is answered with its own news alone.
 func TestManyPolls(t *testing.T) {
 	s := New(t)
 	bob := s.User("bob")
@@ -82,7 +84,7 @@ func TestManyPolls(t *testing.T) {
 	if got := <-answers; !strings.Contains(got, `"leave":{"`+all[7].room.ID) {
 		t.Fatal(got)
 	}
-	s.Wait(t, "others were woken", func() bool { return s.Waiting() == many-1 })
+	s.Wait(t, "others were answered", func() bool { return s.Waiting() == many-1 })
 	bob.Say(hall, "to all of you")
 	for range many - 1 {
 		if got := <-answers; !strings.Contains(got, "to all of you") {
@@ -129,6 +131,45 @@ func BenchmarkNews(b *testing.B) {
 		get(b, hc, s.URL+v3+"sync?set_presence=offline&since="+token(next), tok)
 		next++
 	}
+}
+
+// BenchmarkThousandPolls is a line that wakes 1,000 clients, each of which polls
+// again.
+func BenchmarkThousandPolls(b *testing.B) {
+	const many = 1000
+	s := Start(b, Config{NoRecord: true, NoPresence: true})
+	bob := s.User("bob")
+	hall := bob.Create(RoomOptions{Preset: "public_chat"})
+	hc := s.Client()
+	hc.Transport.(*http.Transport).MaxIdleConnsPerHost = many
+	ctx, cancel := context.WithCancel(b.Context())
+	var polls sync.WaitGroup
+	for i := range many {
+		u := s.User("user" + itoa(i))
+		u.Join(hall)
+		tok, _ := u.Login("")
+		polls.Go(func() {
+			since := ""
+			for {
+				a, err := s.call(ctx, hc, "GET", v3+"sync?timeout=60000"+since, tok, "")
+				if err != nil || a.err != nil {
+					return // it is over
+				}
+				next, _, _ := strings.Cut(strings.TrimPrefix(a.body, `{"next_batch":"`), `"`)
+				since = "&since=" + next
+			}
+		})
+	}
+	answered := func() int { return s.Counts()["GET "+v3+"sync"] }
+	s.Wait(b, "not all wait", func() bool { return s.Waiting() == many })
+	base := answered()
+	for b.Loop() {
+		base += many
+		bob.Say(hall, "x")
+		s.Wait(b, "not all wait", func() bool { return s.Waiting() == many && answered() == base })
+	}
+	cancel()
+	polls.Wait()
 }
 
 func get(b *testing.B, hc *http.Client, url, tok string) int64 {

@@ -167,6 +167,25 @@ func TestRepeat(t *testing.T) {
 	wantBodies(t, alice.room(r).Timeline.Events, "d")
 }
 
+// TestOldToken goes on after a time without any login.
+func TestOldToken(t *testing.T) {
+	s := New(t)
+	alice, bob := login(t, s, "alice"), s.User("bob")
+	r, quiet := public(s, "Room", "alice"), public(s, "Quiet", "alice")
+	alice.sync()
+	alice.user.Logout()
+	bob.Say(r, "meanwhile")
+	invited := bob.Create(RoomOptions{Invite: []string{alice.user.ID}})
+	bob.Say(r, "and later")
+	again := login(t, s, "alice")
+	again.next = alice.next
+	resp := again.sync()
+	wantBodies(t, resp.Rooms.Join[id.RoomID(r.ID)].Timeline.Events, "meanwhile", "and later")
+	if resp.Rooms.Join[id.RoomID(quiet.ID)] != nil || resp.Rooms.Invite[id.RoomID(invited.ID)] == nil {
+		t.Fatalf("%+v", resp.Rooms)
+	}
+}
+
 func TestSections(t *testing.T) {
 	s := New(t)
 	alice, bob := login(t, s, "alice"), s.User("bob")

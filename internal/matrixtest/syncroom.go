@@ -141,8 +141,11 @@ func (y *syncing) timeline(w *writer, x window, state []*Event) {
 	w.key("events").events(x.events, y.v)
 	w.key("limited").bool(x.limited)
 	prev := y.since
-	if len(x.events) > 0 {
+	switch {
+	case len(x.events) > 0:
 		prev = x.events[0].pos - 1
+	case x.fresh:
+		prev = y.s.pos
 	}
 	w.key("prev_batch").str(token(prev))
 	w.close('}')

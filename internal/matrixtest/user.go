@@ -155,9 +155,7 @@ func (u *User) newDevice(id, name string) *device {
 		}
 		d = &device{id: id, user: u, name: name, txns: map[string]*Transaction{}}
 		if len(u.devices) == 0 {
-			for r := range u.joinedRooms() {
-				r.watching[u] = struct{}{}
-			}
+			u.watch()
 		}
 		u.devices[id] = d
 	}
@@ -170,6 +168,21 @@ func (u *User) newDevice(id, name string) *device {
 	s.tokens[d.token] = d
 	s.notify()
 	return d
+}
+
+// watch begins to note what changes in the user's rooms, and makes up for the
+// time when nobody did.
+func (u *User) watch() {
+	in := u.joinedRooms()
+	for r := range in {
+		r.watching[u] = struct{}{}
+	}
+	u.rooms.reorder(func(r *Room) int64 {
+		if _, ok := in[r]; ok {
+			return r.changed
+		}
+		return 0
+	})
 }
 
 // limitToken gives the device a token that ends, and one to renew it with.
