@@ -167,7 +167,7 @@ func TestNoTestHelperIsInTheProgram(t *testing.T) {
 		t.Fatalf("only %d packages: %v", len(shipped), shipped)
 	}
 	for _, p := range shipped {
-		for _, helper := range []string{"xmpptest", "irctest", "testenv", "bridgetest", "load", "demo"} {
+		for _, helper := range []string{"xmpptest", "irctest", "matrixtest", "testenv", "bridgetest", "load", "demo"} {
 			if path.Base(p) == helper {
 				t.Errorf("%s is in the program", p)
 			}
