@@ -142,6 +142,9 @@ type StateStore interface {
 	// Load returns everything under names that begin with prefix. It blocks on the
 	// database, and waits for what was committed before.
 	Load(ctx context.Context, prefix string) (map[string][]byte, error)
+	// Save is Sink.Commit for what has no place among the events, such as keys: when it
+	// returns nil the changes outlive the process. It does not wait for the database.
+	Save(ctx context.Context, changes map[string][]byte) error
 }
 
 // MaxCommit is how many bytes names and values of one Commit have at most.

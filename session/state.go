@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -66,6 +67,20 @@ type state struct {
 	user    string
 	network bridges.NetworkID
 }
+
+// Save implements bridges.StateStore.
+func (s *state) Save(_ context.Context, changes map[string][]byte) error {
+	if archive.Size(changes) > min(bridges.MaxCommit, archive.MaxState) {
+		return bridges.NewError(bridges.TooLarge, "")
+	}
+	if !s.m.archive.Apply(&archive.SaveState{Gateway: s.m.domain.Domain, User: s.user, Network: string(s.network), Changes: changes}) {
+		return &bridges.Error{Kind: bridges.Internal, Text: "internal error", Err: errUnsaved}
+	}
+	return nil
+}
+
+// errUnsaved is why a driver's state is not stored.
+var errUnsaved = errors.New("session: the archive has no room for what a driver keeps")
 
 // Load implements bridges.StateStore.
 func (s *state) Load(ctx context.Context, prefix string) (map[string][]byte, error) {

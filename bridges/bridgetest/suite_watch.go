@@ -137,6 +137,11 @@ func (w *watch) Commit(ctx context.Context, changes map[string][]byte) error {
 	return ctx.Err()
 }
 
+// Save implements bridges.StateStore.
+func (w *watch) Save(ctx context.Context, changes map[string][]byte) error {
+	return w.Commit(ctx, changes)
+}
+
 // Load implements bridges.StateStore.
 func (w *watch) Load(_ context.Context, prefix string) (map[string][]byte, error) {
 	w.mu.Lock()
