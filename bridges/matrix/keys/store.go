@@ -20,13 +20,6 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// Storage is where the keys are kept (bridges.StateStore). What Save has stored
-// outlives the process.
-type Storage interface {
-	Load(ctx context.Context, prefix string) (map[string][]byte, error)
-	Save(ctx context.Context, changes map[string][]byte) error
-}
-
 // Names of what is kept. Secrets are below sealed/, where they are encrypted with
 // their place; what follows a slash is escaped.
 const (
