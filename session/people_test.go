@@ -344,4 +344,3 @@ func TestContactsOfARemovedAccount(t *testing.T) {
 		}
 	})
 }
-
