@@ -13,6 +13,9 @@ import (
 // bounded by what asked for them and always taken.
 const (
 	maxStanzas = 256 // then the sender is told resource-constraint
+	// When a client appears, its server sends presence and a question to each of the
+	// user's contacts at once; what is over that is dropped.
+	maxPassing = 2 * maxPeople
 	maxEvents  = 512 // then the network's reader waits
 	// A reader that works for the session hands the work to a goroutine after
 	// this many inputs, so that a busy user's network is still read.
@@ -38,6 +41,7 @@ type inbox struct {
 	mu      sync.Mutex
 	queue   []input
 	stanzas int
+	passing int // presence that comes in crowds
 	events  int
 	running bool
 	closed  bool
@@ -52,11 +56,15 @@ func (s *Session) deliver(st *component.Stanza) (taken, gone bool) {
 		b.mu.Unlock()
 		return false, true
 	}
-	if b.stanzas >= maxStanzas {
+	count, limit := &b.stanzas, maxStanzas
+	if passing(st) {
+		count, limit = &b.passing, maxPassing
+	}
+	if *count >= limit {
 		b.mu.Unlock()
 		return false, false
 	}
-	b.stanzas++
+	*count++
 	b.queue = append(b.queue, input{st: st})
 	s.wakeLocked()
 	return true, false
@@ -159,7 +167,7 @@ func (s *Session) drain(budget int) {
 		}
 		queue := b.queue
 		b.queue = batch[:0]
-		b.stanzas, b.events = 0, 0
+		b.stanzas, b.events, b.passing = 0, 0, 0
 		if b.space != nil {
 			close(b.space)
 			b.space = nil

@@ -271,11 +271,12 @@ func opensSession(st *component.Stanza) bool {
 	return st.Kind != component.KindPresence || st.Type != "unavailable"
 }
 
-// passing tells whether a stanza is the user's presence as their server sends it to
-// every contact: there may be thousands at once, and an error would make each of
-// them one that has failed.
+// passing tells whether a stanza is one that the user's server sends to every contact
+// when a client comes or goes. There may be thousands at once, and an error would make
+// each of them a contact that has failed.
 func passing(st *component.Stanza) bool {
-	return st.Kind == component.KindPresence && st.Type == "" && st.To.Local != "" && st.To.Resource == ""
+	return st.Kind == component.KindPresence && (st.Type == "" || st.Type == "unavailable" || st.Type == "probe") &&
+		st.To.Local != "" && st.To.Resource == ""
 }
 
 // rejectStranger answers what only a session could have answered with sense.

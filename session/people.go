@@ -147,6 +147,11 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 	case was.asks:
 		p.text = ""
 	}
+	fresh := was.l != l || !was.contact
+	if fresh {
+		p.told = false
+		l.freshPeople()
+	}
 	if !ev.Asks {
 		s.befriended(p, nil)
 	}
@@ -154,11 +159,7 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 	if p.asks && p.receives && p.waits == nil { // the user has agreed before
 		s.accept(p)
 	}
-	switch {
-	case was.l != l || !was.contact:
-		p.told = false
-		l.freshPeople()
-	case was.nick != p.nick || was.asks != p.asks:
+	if !fresh && (was.nick != p.nick || was.asks != p.asks) {
 		s.showPerson(p)
 	}
 }

@@ -227,3 +227,30 @@ func TestPersonIsDescribedByWhatTheNetworkCanDo(t *testing.T) {
 		w.expect(`category="account" type="registered" name="Bob" & urn:xmpp:reactions:0`)
 	})
 }
+
+func TestClientWithManyContactsAppears(t *testing.T) {
+	account(t, func(w *world) {
+		const many = 2 * maxStanzas
+		for i := range many {
+			w.net().Say(&bridges.Contact{Member: bridgetest.Person(fmt.Sprint("friend", i))})
+			w.from(fmt.Sprintf("<presence type='subscribe' from='ALICE' to='friend%d%%net@GW'/>", i))
+		}
+		w.news()
+		gate := make(chan struct{}) // the session is busy while all come
+		w.m.post(w.user(), func(*Session) { <-gate })
+		for i := range many {
+			w.deliver(fmt.Sprintf("<presence from='ALICE/a' to='friend%d%%net@GW'/>", i))
+			w.deliver(fmt.Sprintf("<presence type='probe' from='ALICE/a' to='friend%d%%net@GW'/>", i))
+		}
+		close(gate)
+		n := 0
+		for _, s := range w.news() {
+			if strings.Contains(s, `to="alice@home.example/a"`) && !strings.Contains(s, "type=") {
+				n++
+			}
+		}
+		if n != many {
+			t.Errorf("the presence of %d contacts came", n)
+		}
+	})
+}

@@ -193,6 +193,8 @@ func TestContactIsAdded(t *testing.T) {
 		w.from("<presence type='subscribe' from='ALICE' to='bob%net@GW'/>")
 		w.called("befriend bob")
 		w.expect(`type="subscribed" & from="bob%net@gw.example"`, `^<presence from="bob%net@gw.example" & !type=`, `type="subscribe" & from="bob%net@gw.example"`)
+		time.Sleep(2 * presenceWait)
+		w.expect()
 		w.from("<presence type='subscribe' from='ALICE' to='nobody%net@GW'/>")
 		w.expect(`type="unsubscribed" & from="nobody%net@gw.example" & <status>There is no such person.`)
 		if got := w.standing("nobody%net@gw.example"); got != (Subscription{}) {

@@ -36,8 +36,8 @@ func (m *Manager) AddCommands(c *component.Commands) {
 	add("rooms", "List your rooms", "lists the rooms you are in or have settings for: whether you stay in them, and whether they are recorded.", nil, m.listMine)
 	add("keep", "Stay in a room", "keeps you in a room when none of your clients is there, also over restarts; where you are not in it, joins it.",
 		[]string{fieldRoom}, m.onRoom("Stay in a room", m.runKeep))
-	add("drop", "Leave a room for good", "leaves a room that you stay in, with all your clients.",
-		[]string{fieldRoom}, m.onRoom("Leave a room for good", m.runDrop))
+	add("drop", "Stay in a room no longer", "leaves a room that you stay in, with all your clients.",
+		[]string{fieldRoom}, m.onRoom("Stay in a room no longer", m.runDrop))
 	add("record", "Record a room, or not", "says whether what is said in a room is kept: on, off, or default.",
 		[]string{fieldRoom, fieldRecord}, m.onRoom("Record a room, or not", m.runRecord, choiceField(fieldRecord, "Keep what is said", asDefault)))
 	add("forget", "Forget what was said in a room", "removes what the archive has of a room for you, up to now.",

@@ -15,8 +15,8 @@ func (m *Manager) addQuit(c *component.Commands) {
 		Node: "quit", Name: name, Targets: []component.AddressKind{component.AddressRoom},
 		Allowed: m.admitted, Run: m.told(m.askQuit),
 	}, component.Command{
-		Node: "quit", Verb: "quit", Name: "Leave a room for good, also on the network",
-		Help: "leaves a room with all your clients, so that the network does not keep you in it either.",
+		Node: "quit", Verb: "quit", Name: "Leave a room for good",
+		Help: "leaves a room with all your clients, and has the network keep you in it no longer either.",
 		Args: []string{fieldRoom}, Targets: []component.AddressKind{component.AddressHost, component.AddressNetwork},
 		Allowed: m.admitted, Run: m.told(m.onRoom(name, m.runQuit)),
 	})
