@@ -2,6 +2,7 @@ package component
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -79,6 +80,22 @@ func TestSpeak(t *testing.T) {
 		if err := r.commands.Speak(t.Context(), irc, home, "dance", h.step(word)); err != nil || h.dropped != 3 {
 			t.Errorf("a question of no command: %v, %s", err, h)
 		}
+	})
+}
+
+// What could not be said is not waited for.
+func TestSpeakWithoutAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := new(hooked)
+		r := commandRig(t, CommandsConfig{}, h.command())
+		send := r.commands.cfg.Send
+		r.commands.cfg.Send = func(context.Context, *Out) error { return ErrDown }
+		if err := r.commands.Speak(t.Context(), irc, home, "word", h.step(word)); !errors.Is(err, ErrDown) {
+			t.Errorf("got %v", err)
+		}
+		r.commands.cfg.Send = send
+		expect(t, "no question is open", r.say("cancel"), "There is nothing to cancel.")
+		expect(t, "told", h.String(), "sent 0, dropped 0, answered 0")
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -29,7 +30,8 @@ type rig struct {
 	sessions *calls
 	services component.Services
 	service  *Service
-	barred   bool // nobody may use the gateway
+	barred   bool        // nobody may use the gateway
+	down     atomic.Bool // there is no stream to send on
 
 	mu  sync.Mutex
 	out []*component.Stanza
@@ -48,7 +50,13 @@ func newRig(t *testing.T, cfg Config) *rig {
 		}
 		return component.AddressNetwork, nil
 	}, r.keep)
-	send := func(_ context.Context, o *component.Out) error { r.keep(o); return nil }
+	send := func(_ context.Context, o *component.Out) error {
+		if r.down.Load() {
+			return component.ErrDown
+		}
+		r.keep(o)
+		return nil
+	}
 	workers := component.NewWorkers(4, 64, nil)
 	commands := component.NewCommands(component.CommandsConfig{Reply: r.keep, Send: send, Workers: workers})
 

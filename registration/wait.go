@@ -9,8 +9,12 @@ import (
 	"transportd/component"
 )
 
-// tellTime bounds what telling a user of a login's end may take.
-const tellTime = 5 * time.Second
+// Times of telling a user how a login goes on.
+const (
+	tellTime  = 5 * time.Second  // one message
+	tellAgain = 5 * time.Second  // between attempts, while there is no stream
+	tellFor   = 10 * time.Minute // all attempts
+)
 
 // verbRegister is the command whose questions go on after a wait.
 const verbRegister = "register"
@@ -66,8 +70,7 @@ func (l *login) wait() (step bridges.LoginStep, err error) {
 
 // waited tells the user what a wait has brought.
 func (s *Service) waited(l *login, step bridges.LoginStep, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), tellTime)
-	defer cancel()
+	ctx := context.Background()
 	name := s.networkName(l.id)
 	switch {
 	case errors.Is(err, errSuperseded), errors.Is(err, errCancelled), errors.Is(err, errRemoved):
@@ -77,7 +80,9 @@ func (s *Service) waited(l *login, step bridges.LoginStep, err error) {
 		s.speak(ctx, l, component.Done("The login to "+name+" has failed: "+s.words(err)))
 	case step.Done:
 		s.speak(ctx, l, component.Done(s.doneText(l.id, l.stored == nil, l.again)))
-		s.welcome(ctx, l.user)
+		asked, cancel := context.WithTimeout(ctx, tellTime)
+		defer cancel()
+		s.welcome(asked, l.user)
 	case len(step.Fields) > 0:
 		s.speak(ctx, l, s.askMore(l, step, ""))
 	default:
@@ -92,18 +97,43 @@ func (s *Service) logFault(l *login, err error) {
 	}
 }
 
-// speak tells the user a step by a message of the gateway's.
+// speak tells the user a step by a message of the gateway's. While there is no stream
+// it is tried again for a while, unless the gateway stops.
 func (s *Service) speak(ctx context.Context, l *login, step *component.Step) {
-	s.speakTo(ctx, l.user, step)
+	giveUp := time.Now().Add(tellFor)
+	for {
+		err := s.speakOnce(ctx, l.user, step)
+		if err == nil || !errors.Is(err, component.ErrDown) || time.Now().After(giveUp) {
+			s.spoke(l.user, step, err)
+			return
+		}
+		select {
+		case <-time.After(tellAgain):
+		case <-s.logins.base.Done():
+			s.spoke(l.user, step, err)
+			return
+		}
+	}
 }
 
-// speakTo is speak for one client, or with a bare JID for all. Without a stream the
-// message is lost, and a login that would go on with it is given up.
-func (s *Service) speakTo(ctx context.Context, user component.JID, step *component.Step) {
-	if err := s.commands.Speak(ctx, s.address(""), user, verbRegister, step); err != nil {
-		s.log.Debug("the user was not told of a login", "user", user.String(), "err", err)
-		if step.Dropped != nil {
-			step.Dropped()
-		}
+func (s *Service) speakOnce(ctx context.Context, user component.JID, step *component.Step) error {
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	return s.commands.Speak(ctx, s.address(""), user, verbRegister, step)
+}
+
+// speakTo tells the client that has just asked for something.
+func (s *Service) speakTo(ctx context.Context, client component.JID, step *component.Step) {
+	s.spoke(client, step, s.speakOnce(ctx, client, step))
+}
+
+// spoke gives up a login that would go on with what the user was not told.
+func (s *Service) spoke(user component.JID, step *component.Step, err error) {
+	if err == nil {
+		return
+	}
+	s.log.Warn("a user was not told how a login goes on", "user", user.Bare().String(), "err", err)
+	if step.Dropped != nil {
+		step.Dropped()
 	}
 }

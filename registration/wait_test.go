@@ -191,6 +191,55 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
+// What a login has come to is told when there is a stream again.
+func TestToldWhenTheStreamIsBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		then turn
+		down time.Duration
+		want string
+	}{
+		"done":       {doneTurn, 3 * time.Minute, "message: You are registered with First Net.; subscribe from " + gatewayJID},
+		"a question": {asksCode, 3 * time.Minute, "message: A code was sent to your telephone.\n\n" + askedCode},
+		"too late":   {asksCode, time.Hour, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			steps(t, func(t *testing.T, r *rig, s *script) {
+				release := waiting(t, r, s, c.then)
+				r.down.Store(true)
+				release()
+				time.Sleep(c.down)
+				expect(t, "without a stream", short(r.sent()), "")
+				r.down.Store(false)
+				time.Sleep(time.Minute)
+				expect(t, "with one", short(r.sent()), c.want)
+				switch name {
+				case "done":
+					expect(t, "what is stored", r.stored(), storedStep)
+				case "a question":
+					s.add(doneTurn)
+					talk(t, r, "1", "You are registered with First Net.")
+				default:
+					expect(t, "the login is over", s.since(), "cancel")
+				}
+			})
+		})
+	}
+}
+
+func TestStopWithoutAStream(t *testing.T) {
+	steps(t, func(t *testing.T, r *rig, s *script) {
+		release := waiting(t, r, s, asksCode)
+		r.down.Store(true)
+		release()
+		r.sent()
+		begun := time.Now()
+		if err := r.service.Stop(t.Context()); err != nil || time.Since(begun) > time.Second {
+			t.Errorf("stopped after %v: %v", time.Since(begun), err)
+		}
+		expect(t, "the driver is told", s.since(), "cancel")
+	})
+}
+
 // Who is not registered yet can unregister while a login waits.
 func TestUnregisterBeforeRegistered(t *testing.T) {
 	steps(t, func(t *testing.T, r *rig, s *script) {

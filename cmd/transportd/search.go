@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ const searchPlainText = "Enter the nick of a person, or words of a room's name o
 func (g *gateway) handleSearch(services component.Services) {
 	for _, kind := range serviceKinds {
 		services.Disco.AddFeature(kind, xep.NSSearch)
+		services.Disco.AddFeature(kind, xep.NSRSM)
 		services.Router.Handle(kind, component.KindIQ, "get", xep.NSSearch, "query", func(req *component.Stanza) {
 			if !g.allowed(req.From.Bare()) {
 				services.Reply(component.ErrorReply(req, notAllowed()))
@@ -98,13 +100,27 @@ func (g *gateway) answerSearch(ctx context.Context, req *component.Stanza) (*com
 	if asked.Form != nil {
 		q = session.Query{Words: asked.Form.Value(searchWords), Nick: asked.Form.Value(searchNick)}
 	}
-	found, note, err := g.search(ctx, req.From, req.To, q)
+	set, paged, err := component.ParseResultSet(req.Payload())
 	if err != nil {
 		return nil, err
 	}
-	answer := xep.Search{Instructions: note}
+	found, err := g.search(ctx, req.From, req.To, q)
+	if err != nil {
+		return nil, err
+	}
+	var page func(*component.Out)
+	var note string
+	if paged {
+		found, page, err = pageOf(found, set)
+	} else {
+		found, note = firstOf(found)
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer := xep.Search{Instructions: note, Page: page}
 	if asked.Form != nil {
-		answer = xep.Search{Form: foundForm(found, note)}
+		answer = xep.Search{Form: foundForm(found, note), Page: page}
 	} else {
 		for _, f := range found {
 			answer.Items = append(answer.Items, xep.SearchItem{JID: f.JID, Fields: []xep.SearchField{
@@ -115,6 +131,37 @@ func (g *gateway) answerSearch(ctx context.Context, req *component.Stanza) (*com
 	o := component.Result(req)
 	answer.AppendTo(o)
 	return o, nil
+}
+
+// firstOf is what a search shows that asks for no page. The note says what was left
+// out.
+func firstOf(found []session.Found) ([]session.Found, string) {
+	if len(found) <= maxFound {
+		return found, ""
+	}
+	return found[:maxFound], fmt.Sprintf("These are %d of %d that were found; more words find fewer.", maxFound, len(found))
+}
+
+// pageOf is the page of what was found that is asked for (XEP-0059, XEP-0055 section
+// 4), of maxFound at most, and what tells where it stands.
+func pageOf(found []session.Found, set component.ResultSet) ([]session.Found, func(*component.Out), error) {
+	if set.Max < 0 || set.Max > maxFound {
+		set.Max = maxFound
+	}
+	start, end, problem := set.Window(len(found), func(id string) int {
+		return slices.IndexFunc(found, func(f session.Found) bool { return f.JID.String() == id })
+	})
+	if problem != nil {
+		return nil, nil, problem
+	}
+	count, page := len(found), found[start:end]
+	return page, func(o *component.Out) {
+		first, last := "", ""
+		if len(page) > 0 {
+			first, last = page[0].JID.String(), page[len(page)-1].JID.String()
+		}
+		component.AppendPage(o, first, last, start, count)
+	}, nil
 }
 
 // eitherQuery is a query of one field: words of rooms, and one word may be a nick.
@@ -132,7 +179,8 @@ func (g *gateway) searchStep(ctx context.Context, call *component.Call) (*compon
 	if call.Chat {
 		q = eitherQuery(q.Words)
 	}
-	found, note, err := g.search(ctx, call.From, call.To, q)
+	found, err := g.search(ctx, call.From, call.To, q)
+	found, note := firstOf(found)
 	switch {
 	case err != nil:
 		return nil, session.StanzaError(err)
@@ -146,27 +194,22 @@ func (g *gateway) searchStep(ctx context.Context, call *component.Call) (*compon
 	return step, nil
 }
 
-// search asks the networks an address stands for. The note says what was left out.
-func (g *gateway) search(ctx context.Context, from, to component.JID, q session.Query) (found []session.Found, note string, err error) {
+// search asks the networks an address stands for.
+func (g *gateway) search(ctx context.Context, from, to component.JID, q session.Query) ([]session.Found, error) {
 	if strings.TrimSpace(q.Words+q.Nick) == "" {
-		return nil, "", component.NewStanzaError(stanza.ErrorTypeModify, "bad-request", "Say what to search for.")
+		return nil, component.NewStanzaError(stanza.ErrorTypeModify, "bad-request", "Say what to search for.")
 	}
 	network := g.driver.Info().FixedNetwork
 	if to.Local != "" {
 		addr, err := g.driver.Parse(component.UnescapeLocal(to.Local))
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 		network = addr.Network
 	}
 	ctx, cancel := context.WithTimeout(ctx, searchTime)
 	defer cancel()
-	found, err = g.sessions.Search(ctx, from.Bare(), network, q)
-	if len(found) > maxFound {
-		note = fmt.Sprintf("These are %d of %d that were found; more words find fewer.", maxFound, len(found))
-		found = found[:maxFound]
-	}
-	return found, note, err
+	return g.sessions.Search(ctx, from.Bare(), network, q)
 }
 
 // foundForm is a table of what was found.

@@ -6,14 +6,21 @@ import (
 	"testing"
 
 	"transportd/internal/irctest"
+	"transportd/internal/xmpptest"
 )
 
 // search asks and returns the answer's payload.
 func (w *world) search(to, fields string) string {
 	w.t.Helper()
+	return w.found(to, fields).String()
+}
+
+// found is search with the whole answer.
+func (w *world) found(to, fields string) *xmpptest.Node {
+	w.t.Helper()
 	w.stream.Send("%s", fmt.Sprintf(`<iq type='set' id='s' from='%s' to='%s'><query xmlns='jabber:iq:search'>%s</query></iq>`, balcony, to, fields))
 	n, _ := w.stream.Until("iq[@id='s']")
-	return n.String()
+	return n
 }
 
 func (w *world) searches(to, fields string, want ...string) {
@@ -56,6 +63,34 @@ func TestScenarioSearch(t *testing.T) {
 	w.searches(host, fmt.Sprintf(submit, "words", "verona fair"), `type="result"`, "#verona%net@irc.example.org", "<reported>")
 	w.searches(host, fmt.Sprintf(submit, "nick", "romeo"), "romeo%net@irc.example.org", "!#verona")
 	w.searches(host, fmt.Sprintf(submit, "words", "street"), fmt.Sprintf("These are %d of %d that were found", maxFound, maxFound+3))
+
+	// What is too much for one answer comes in pages (XEP-0059).
+	page := func(set string) string {
+		return fmt.Sprintf(submit, "words", "street") + "<set xmlns='http://jabber.org/protocol/rsm'>" + set + "</set>"
+	}
+	w.searches(host, page("<max>2</max>"), `<first index="0">`, fmt.Sprintf("<count>%d</count>", maxFound+3), "!These are")
+	seen := make(map[string]bool)
+	for after := ""; ; {
+		n := w.found(host, page("<max>20</max>"+after))
+		query := n.Child("jabber:iq:search", "query")
+		for _, c := range query.Child("jabber:x:data", "x").Children {
+			if jid := c.Find("item/field[@var='jid']/value"); jid != nil {
+				seen[jid.Text] = true
+			}
+		}
+		last := query.Child("http://jabber.org/protocol/rsm", "set").Child("", "last")
+		if last == nil {
+			break
+		}
+		after = "<after>" + last.Text + "</after>"
+	}
+	if len(seen) != maxFound+3 {
+		t.Errorf("in pages there are %d", len(seen))
+	}
+	w.searches(host, "<nick>street</nick><set xmlns='http://jabber.org/protocol/rsm'><max>1</max><before/></set>", fmt.Sprintf(`<first index="%d">`, maxFound+2))
+	w.searches(host, page("<max>0</max>"), fmt.Sprintf("<count>%d</count>", maxFound+3), "!<item>")
+	w.searches(host, page("<max>many</max>"), "bad-request")
+	w.searches(host, page("<after>nowhere</after>"), "item-not-found")
 
 	w.stream.Send(`<message type='chat' from='%s' to='%s'><body>search fair</body></message>`, balcony, host)
 	for said := ""; !strings.Contains(said, "#verona%net@irc.example.org"); {

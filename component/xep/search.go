@@ -29,6 +29,8 @@ type Search struct {
 	Fields       []SearchField
 	Items        []SearchItem
 	Form         *component.Form
+	// Page writes which part of the result this is (XEP-0059); nil: it is all.
+	Page func(*component.Out)
 }
 
 // Value returns a plain field.
@@ -99,6 +101,9 @@ func (s Search) AppendTo(o *component.Out) {
 	}
 	if s.Form != nil {
 		s.Form.AppendTo(o)
+	}
+	if s.Page != nil {
+		s.Page(o)
 	}
 	o.End()
 }
