@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,10 +69,7 @@ func Open(o Options) (*Archive, error) {
 // one it is lost, and the error says why.
 func (a *Archive) Close() error {
 	a.mu.Lock()
-	halls := make([]*hall, 0, len(a.halls))
-	for _, h := range a.halls {
-		halls = append(halls, h)
-	}
+	halls := slices.Collect(maps.Values(a.halls))
 	a.mu.Unlock()
 	for _, h := range halls {
 		h.settle(time.Time{})
@@ -129,10 +128,19 @@ const relaxTime = 500 * time.Millisecond
 // says why it is not; it stays where it is and is tried again.
 func (a *Archive) Flush(ctx context.Context) error { return a.w.flush(ctx) }
 
-// Drain is Flush for who is about to delete: afterwards the journal no longer has
-// what the database has, so that it cannot come back after a kill. It blocks as
-// Flush does.
-func (a *Archive) Drain(ctx context.Context) error {
+// Drain is Flush for who is about to delete what is stored of a user: it is settled
+// which of the lines before are the user's, and afterwards the journal no longer has
+// what the database has, so that it cannot come back after a kill. It blocks as Flush
+// does.
+func (a *Archive) Drain(ctx context.Context, user string) error {
+	a.mu.Lock()
+	halls := slices.Collect(maps.Values(a.halls))
+	a.mu.Unlock()
+	for _, h := range halls {
+		if h.knows(user) {
+			h.settle(time.Time{})
+		}
+	}
 	if err := a.Flush(ctx); err != nil {
 		return err
 	}

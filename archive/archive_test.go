@@ -419,7 +419,7 @@ func TestDrainEmptiesTheJournal(t *testing.T) {
 	}
 	m := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
 	hear(t, "one", m)
-	if err := a.Drain(context.Background()); err != nil {
+	if err := a.Drain(context.Background(), "alice@x"); err != nil {
 		t.Fatal(err)
 	}
 	hear(t, "two", m)

@@ -217,6 +217,13 @@ func (h *hall) conclude(e *heard) {
 	e.told = h.a.w.taken()
 }
 
+// knows tells whether a user is here, or has been while lines may still wait for them.
+func (h *hall) knows(user string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(h.users, user)
+}
+
 // settle concludes lines that are old enough, all of them where now is zero, and
 // tells whether any are left.
 func (h *hall) settle(now time.Time) bool {

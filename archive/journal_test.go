@@ -127,7 +127,7 @@ func TestDrainLeavesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		hear(t, "one", a.Enter(lobby, "alice@x", "#room@gw", "Alice"))
-		if err := a.Drain(context.Background()); err != nil {
+		if err := a.Drain(context.Background(), "alice@x"); err != nil {
 			t.Fatal(err)
 		}
 		archive.Kill(a)

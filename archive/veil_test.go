@@ -209,3 +209,32 @@ func TestNamesOfCopies(t *testing.T) {
 		}
 	})
 }
+
+// Before what a user has is deleted it is settled what that is, and it does not come
+// back: nothing of it is told to the database afterwards.
+func TestDrainSettles(t *testing.T) {
+	bubble(t, func(a *archive.Archive, d *archivetest.Model) {
+		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		dave := a.Enter(lobby, "dave@x", "#room@gw", "Dave")
+		a.Enter(lobby, "erin@x", "#room@gw", "Erin")
+		hear(t, "alice's", alice)
+		hear(t, "alice's and carol's", alice, carol)
+		alice.Leave()
+		if err := a.Drain(context.Background(), "alice@x"); err != nil {
+			t.Fatal(err)
+		}
+		before := d.Ops()
+		time.Sleep(archive.SettleTime + 2*time.Second)
+		if err := a.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if n := d.Ops() - before; n != 0 {
+			t.Errorf("the database is told of %d changes afterwards", n)
+		}
+		hear(t, "alice's and carol's", dave) // late: his own copy
+		want(t, a, "carol@x", "bob: alice's and carol's")
+		want(t, a, "dave@x", "bob: alice's and carol's")
+		want(t, a, "erin@x", "")
+	})
+}

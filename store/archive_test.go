@@ -138,6 +138,18 @@ func testArchiveAgainstModel(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			db, model, c := open(t), archivetest.NewModel(), newChaos(seed)
+			var first []archive.Op // everybody was everywhere once
+			for _, user := range c.users {
+				for _, room := range c.rooms {
+					if room.Owner == "" || room.Owner == user {
+						first = append(first, &archive.Enter{Room: room, User: user, JID: room.Room + "@gw", At: 1}, &archive.Leave{Room: room, User: user, At: 2})
+					}
+				}
+			}
+			writeArchive(t, db, first...)
+			if err := model.WriteArchive(t.Context(), first); err != nil {
+				t.Fatal(err)
+			}
 			for _, user := range c.users {
 				if err := db.PutAccount(t.Context(), Account{Gateway: gate, User: user, Network: "net"}); err != nil {
 					t.Fatal(err)
@@ -368,7 +380,7 @@ func testForgetArchive(t *testing.T) {
 	db := open(t)
 	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: 1},
 		lineAt(5, ""), lineAt(6, alice))
-	if err := db.ForgetArchive(t.Context(), gate, alice, lobby); err != nil {
+	if err := db.ForgetArchive(t.Context(), gate, alice, lobby, nil); err != nil {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(time.Second).UnixMicro()
@@ -497,9 +509,14 @@ func testDeletedUserStaysDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeArchive(t, db, &archive.Leave{Room: lobbyRoom, User: alice, At: 9},
+		lineAt(5, ""), &archive.Restrict{Room: lobbyRoom, Key: archive.Key{At: 5}, Only: alice},
+		lineAt(6, ""), &archive.Restrict{Room: lobbyRoom, Key: archive.Key{At: 6}, Except: alice},
 		&archive.SettlePrivate{Gateway: gate, User: alice, Key: archive.Key{At: 1}})
 	if n := count(t, db, "SELECT count(*) FROM users") + count(t, db, "SELECT count(*) FROM listeners"); n != 0 {
 		t.Errorf("%d rows of a deleted user came back", n)
+	}
+	if n := count(t, db, "SELECT count(*) FROM lines"); n != 1 {
+		t.Errorf("of a line that was the user's alone and one of the others there are %d", n)
 	}
 }
 

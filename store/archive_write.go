@@ -336,14 +336,37 @@ func (w *archiveWrite) restrict(op *archive.Restrict) error {
 	if err != nil {
 		return err
 	}
-	seen, err := w.seen(&op.Room, op.Only, op.Except)
-	if err != nil {
-		return err
+	// Who is not known any more was deleted meanwhile: what was theirs alone is nobody's.
+	seen := int64(0)
+	for user, sign := range map[string]int64{op.Only: 1, op.Except: -1} {
+		if user == "" {
+			continue
+		}
+		listener, err := w.known(op.Room.Gateway, user)
+		if err != nil {
+			return err
+		}
+		if seen = sign * listener; listener == 0 && user == op.Only {
+			if err := w.flush(); err != nil {
+				return err
+			}
+			return w.drop(id, op.Key)
+		}
 	}
 	if err := w.flush(); err != nil {
 		return err
 	}
 	return w.exec("UPDATE lines SET seen = ? WHERE archive = ? AND at = ? AND tie = ?", seen, id, op.Key.At, int64(op.Key.Tie))
+}
+
+// drop removes a line and its names.
+func (w *archiveWrite) drop(id int64, key archive.Key) error {
+	for _, table := range []string{"line_names", "lines"} {
+		if err := w.exec("DELETE FROM "+table+" WHERE archive = ? AND at = ? AND tie = ?", id, key.At, int64(key.Tie)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *archiveWrite) amend(op *archive.Amend) error {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -23,7 +25,7 @@ func testForgetArchiveAtOnce(t *testing.T) {
 		}
 		db := open(t)
 		writeArchive(t, db, &archive.Enter{Room: room, User: alice, JID: jid, At: 1}, add(5, ""), add(6, mine))
-		if err := db.ForgetArchive(t.Context(), gate, alice, jid); err != nil {
+		if err := db.ForgetArchive(t.Context(), gate, alice, jid, nil); err != nil {
 			t.Fatal(err)
 		}
 		q := &archive.Query{Gateway: gate, User: alice, JID: jid, Limit: 10}
@@ -38,5 +40,58 @@ func testForgetArchiveAtOnce(t *testing.T) {
 		if lines, _, err := db.ArchiveLines(t.Context(), q); err != nil || len(lines) != 2 {
 			t.Errorf("%s: of what came later there is %v %v", name, lines, err)
 		}
+	}
+}
+
+// Who is there twice, or in a room that is ahead of the clock, forgets all the same.
+func TestForgetArchiveAheadOfTheClock(t *testing.T) { onBoth(t, testForgetArchiveAheadOfTheClock) }
+
+func testForgetArchiveAheadOfTheClock(t *testing.T) {
+	db := open(t)
+	ahead := time.Now().Add(time.Hour).UnixMicro()
+	writeArchive(t, db,
+		&archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: lobbyRoom, User: alice, JID: "other" + lobby, At: 2},
+		&archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: 1},
+		lineAt(5, ""), lineAt(6, alice), lineAt(ahead, ""), lineAt(ahead+1, alice))
+	if err := db.ForgetArchive(t.Context(), gate, alice, lobby, nil); err != nil {
+		t.Fatal(err)
+	}
+	sees := func(user string, want int) {
+		t.Helper()
+		lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gate, User: user, JID: lobby, Limit: 10})
+		if err != nil || len(lines) != want {
+			t.Errorf("%s sees %v %v", user, lines, err)
+		}
+	}
+	sees(alice, 0)
+	sees(carol, 2)
+	writeArchive(t, db, lineAt(ahead+2, ""), lineAt(ahead+3, alice))
+	sees(alice, 2)
+	writeArchive(t, db, &archive.Leave{Room: lobbyRoom, User: alice, At: ahead + 10}, lineAt(ahead+11, ""))
+	sees(alice, 2)
+	sees(carol, 4)
+}
+
+// What is settled as the user's alone while it is forgotten is forgotten too.
+func TestForgetArchiveSettles(t *testing.T) { onBoth(t, testForgetArchiveSettles) }
+
+func testForgetArchiveSettles(t *testing.T) {
+	db := open(t)
+	writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}, &archive.Enter{Room: lobbyRoom, User: carol, JID: lobby, At: 1}, lineAt(5, ""), lineAt(6, ""))
+	settle := func(ctx context.Context) error {
+		return db.WriteArchive(ctx, []archive.Op{&archive.Restrict{Room: lobbyRoom, Key: archive.Key{At: 5}, Only: alice}, lineAt(7, alice)})
+	}
+	if err := db.ForgetArchive(t.Context(), gate, alice, lobby, settle); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]int{alice: 0, carol: 1} {
+		lines, _, err := db.ArchiveLines(t.Context(), &archive.Query{Gateway: gate, User: user, JID: lobby, Limit: 10})
+		if err != nil || len(lines) != want {
+			t.Errorf("%s sees %v %v", user, lines, err)
+		}
+	}
+	refuse := func(context.Context) error { return errors.New("not settled") }
+	if err := db.ForgetArchive(t.Context(), gate, carol, lobby, refuse); err == nil || err.Error() != "not settled" {
+		t.Errorf("got %v", err)
 	}
 }

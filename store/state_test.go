@@ -184,7 +184,7 @@ func testNamesGoWithLines(t *testing.T) {
 	}
 	names(2) // what carol sees
 	found(carol, lobby, "$copies", 1)
-	if err := db.ForgetArchive(t.Context(), gate, carol, lobby); err != nil {
+	if err := db.ForgetArchive(t.Context(), gate, carol, lobby, nil); err != nil {
 		t.Fatal(err)
 	}
 	names(1)

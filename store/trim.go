@@ -35,7 +35,10 @@ func discardListener(ctx context.Context, tx *sql.Tx, gateway, jid string) error
 // ForgetArchive makes a user forget what was said in a room until now: the lines
 // nobody else sees are deleted, step by step, and the user no longer sees the others.
 // An error may leave some of them; to call it again goes on.
-func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string) error {
+//
+// settle, which may be nil, is called in between: it lets everything be stored that
+// was said before.
+func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string, settle func(context.Context) error) error {
 	var views []view
 	err := db.readArchive(ctx, "forget archive", func(r *archiveRead) (err error) {
 		views, err = r.views(gateway, user, jid)
@@ -44,16 +47,16 @@ func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string) erro
 	if err != nil {
 		return err
 	}
-	now := time.Now().UnixMicro()
+	upTo := make([]int64, len(views))
 	if err := db.save(ctx, "forget archive", func(tx *sql.Tx) error {
-		for _, v := range views {
-			// A visit that is not over goes on from here.
-			if _, err := tx.ExecContext(ctx, "UPDATE visits SET since = ? WHERE until IS NULL AND listener = ? AND archive = ?",
-				now, v.listener, v.archive); err != nil {
+		for i, v := range views {
+			upTo[i] = time.Now().UnixMicro()
+			var last sql.NullInt64 // which may be later than our clock
+			if err := tx.QueryRowContext(ctx, "SELECT max(at) FROM lines WHERE archive = ?", v.archive).Scan(&last); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, "DELETE FROM visits WHERE until IS NOT NULL AND listener = ? AND archive = ?",
-				v.listener, v.archive); err != nil {
+			upTo[i] = max(upTo[i], last.Int64+1)
+			if err := forgetVisits(ctx, tx, v, upTo[i]); err != nil {
 				return err
 			}
 		}
@@ -61,10 +64,15 @@ func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string) erro
 	}); err != nil {
 		return err
 	}
+	if settle != nil {
+		if err := settle(ctx); err != nil {
+			return err
+		}
+	}
 	// Not as garbage, which would take what the user says afterwards along.
 	t := trim{db: db, ctx: ctx}
-	for _, v := range views {
-		where, args := "archive = ? AND at < ?", []any{v.archive, now}
+	for i, v := range views {
+		where, args := "archive = ? AND at < ?", []any{v.archive, upTo[i]}
 		if v.shared {
 			where, args = where+" AND seen = ? AND seen > 0", append(args, v.listener)
 		}
@@ -73,6 +81,23 @@ func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string) erro
 		}
 	}
 	return nil
+}
+
+// forgetVisits makes a listener not have been there up to a time. A visit that is not
+// over goes on from then.
+func forgetVisits(ctx context.Context, tx *sql.Tx, v view, upTo int64) error {
+	var since sql.NullInt64 // of the latest that is not over
+	if err := tx.QueryRowContext(ctx, "SELECT max(since) FROM visits WHERE until IS NULL AND listener = ? AND archive = ?", v.listener, v.archive).Scan(&since); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM visits WHERE listener = ? AND archive = ?", v.listener, v.archive); err != nil {
+		return err
+	}
+	if !since.Valid {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "INSERT INTO visits (listener, archive, since) VALUES (?, ?, ?)", v.listener, v.archive, max(since.Int64, upTo))
+	return err
 }
 
 // TrimOptions bound what archives hold.

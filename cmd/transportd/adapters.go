@@ -204,7 +204,7 @@ func (s *accountStore) Put(ctx context.Context, user component.JID, a registrati
 // Delete implements registration.Accounts.
 func (s *accountStore) Delete(ctx context.Context, user component.JID, network bridges.NetworkID) error {
 	// What a driver kept of it must not come back for an account that is made later.
-	if err := drain(ctx, s.archive); err != nil {
+	if err := drain(ctx, s.archive, user.String()); err != nil {
 		return s.told(user, err)
 	}
 	return s.told(user, known(s.db.DeleteAccount(ctx, s.gateway, user.String(), string(network))))
@@ -212,7 +212,7 @@ func (s *accountStore) Delete(ctx context.Context, user component.JID, network b
 
 // DeleteUser implements registration.Accounts.
 func (s *accountStore) DeleteUser(ctx context.Context, user component.JID) error {
-	if err := drain(ctx, s.archive); err != nil {
+	if err := drain(ctx, s.archive, user.String()); err != nil {
 		return s.told(user, err)
 	}
 	return s.told(user, known(s.db.DeleteUser(ctx, s.gateway, user.String())))

@@ -84,8 +84,9 @@ func (s *sessionStore) RemoveRoom(ctx context.Context, user, room string) error 
 
 // ForgetHistory implements session.Store.
 func (s *sessionStore) ForgetHistory(ctx context.Context, user, room string) error {
-	if err := drain(ctx, s.archive); err != nil {
+	settle := func(ctx context.Context) error { return drain(ctx, s.archive, user) }
+	if err := settle(ctx); err != nil {
 		return err
 	}
-	return s.db.ForgetArchive(ctx, s.gateway, user, room)
+	return s.db.ForgetArchive(ctx, s.gateway, user, room, settle)
 }

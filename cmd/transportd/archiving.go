@@ -32,12 +32,12 @@ func (d *daemon) openArchive(ctx context.Context) error {
 	return nil
 }
 
-// drain waits until all that is recorded is where it can be deleted.
-func drain(ctx context.Context, a *archive.Archive) error {
+// drain waits until all that is recorded of a user is where it can be deleted.
+func drain(ctx context.Context, a *archive.Archive, user string) error {
 	if a == nil {
 		return nil
 	}
-	return a.Drain(ctx)
+	return a.Drain(ctx, user)
 }
 
 // journalFile is where the archive's journal lies.
