@@ -16,6 +16,7 @@ func (s *Server) accountRoutes() []route {
 		{method: "DELETE", path: v3 + "devices/{device}", handle: s.deleteDevice},
 		{method: "POST", path: v3 + "delete_devices", handle: s.deleteDevices},
 		{method: "GET", path: v3 + "pushrules/{$}", handle: s.pushRules},
+		{method: "GET", path: v3 + "pushrules/global/{$}", handle: s.globalRules},
 		{method: "GET", path: v3 + "profile/{user}", handle: s.getProfile, open: true},
 		{method: "GET", path: v3 + "profile/{user}/{field}", handle: s.getProfile, open: true},
 		{method: "PUT", path: v3 + "profile/{user}/{field}", handle: s.putProfile},
@@ -125,9 +126,15 @@ func (q *request) endDevices(in deleteRequest) (any, error) {
 	return object{}, nil
 }
 
-func (s *Server) pushRules(*request) (any, error) {
+func (s *Server) pushRules(q *request) (any, error) {
+	rules, err := s.globalRules(q)
+	return object{"global": rules}, err
+}
+
+// globalRules are none: nobody is notified.
+func (s *Server) globalRules(*request) (any, error) {
 	none := []object{}
-	return object{"global": object{"override": none, "content": none, "room": none, "sender": none, "underride": none}}, nil
+	return object{"override": none, "content": none, "room": none, "sender": none, "underride": none}, nil
 }
 
 func (s *Server) getProfile(q *request) (any, error) {

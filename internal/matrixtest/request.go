@@ -56,7 +56,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, list := range [][]route{
 		s.loginRoutes(), s.oauthRoutes(), s.accountRoutes(), s.syncRoutes(), s.roomRoutes(), s.stateRoutes(), s.sendRoutes(),
-		s.historyRoutes(), s.directoryRoutes(), s.mediaRoutes(), s.keyRoutes(), s.spaceRoutes(),
+		s.historyRoutes(), s.directoryRoutes(), s.mediaRoutes(), s.keyRoutes(), s.backupRoutes(), s.spaceRoutes(),
 	} {
 		for _, r := range list {
 			name := r.method + " " + r.path

@@ -139,6 +139,10 @@ func (r *Room) setState(e *Event) {
 		switch e.Type {
 		case "m.room.power_levels", "m.room.create":
 			r.power = r.readPower()
+		case "m.room.encryption":
+			for u := range r.watching {
+				r.shareKeys(u)
+			}
 		}
 		return
 	}
@@ -161,9 +165,11 @@ func (r *Room) setState(e *Event) {
 			r.arrivals = append(r.arrivals, u)
 		}
 		r.s.introduce(r, u)
+		r.shareKeys(u)
 	case now != "join" && old == "join":
 		delete(r.joined, u)
 		delete(r.watching, u)
+		r.unshareKeys(u)
 		r.setTyping(u, false, 0)
 	}
 	u.rooms.put(r, struct{}{}, e.pos)

@@ -175,7 +175,11 @@ func (y *syncing) build() {
 	}
 	w.close(']')
 	w.close('}')
-	w.key("to_device").raw([]byte(`{"events":[]}`))
+	y.toDevice()
+	if !y.first && u.keyNews.newest() > y.since {
+		w.key("device_lists").raw(encode(u.keyLists(y.since)))
+		y.any = true
+	}
 	w.key("device_one_time_keys_count").raw(encode(y.q.dev.keyCounts()))
 	w.key("device_unused_fallback_key_types").raw(encode(y.q.dev.fallbacks()))
 	w.close('}')

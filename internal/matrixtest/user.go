@@ -26,6 +26,9 @@ type User struct {
 	data      recent[string, json.RawMessage]
 	roomData  map[*Room]*recent[string, json.RawMessage]
 	presences recent[*User, struct{}] // whose presence the user is told
+	keyNews   recent[*User, bool]     // whose keys changed; false: they are of no use any more
+	signing   signing
+	backups   []*backup
 	filters   []json.RawMessage
 	txns      []*Transaction
 
@@ -54,6 +57,9 @@ type device struct {
 	scope string // of OAuth
 
 	txns map[string]*Transaction // by path
+
+	inbox []toDevice
+	shown int64 // position of the last of them a sync had
 
 	keys json.RawMessage            // of the device
 	one  map[string]json.RawMessage // one-time keys
@@ -202,6 +208,9 @@ func (d *device) remove() {
 	delete(s.refresh, d.renew)
 	d.token, d.renew = "", ""
 	delete(u.devices, d.id)
+	if len(d.keys) > 0 {
+		u.keysChanged()
+	}
 	if len(u.devices) == 0 {
 		u.setPresence("offline", u.presence.text)
 		for r := range u.joinedRooms() {
