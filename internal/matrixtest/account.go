@@ -251,6 +251,22 @@ func (u *User) setData(r *Room, typ string, content json.RawMessage) {
 	u.wakeUp()
 }
 
+// ignored are the users of m.ignored_user_list.
+func (u *User) ignored() map[string]bool {
+	var list struct {
+		Users map[string]json.RawMessage `json:"ignored_users"`
+	}
+	content, ok := u.data.get("m.ignored_user_list")
+	if !ok || json.Unmarshal(content, &list) != nil {
+		return nil
+	}
+	out := map[string]bool{}
+	for id := range list.Users {
+		out[id] = true
+	}
+	return out
+}
+
 func (q *request) tags() (tags map[string]json.RawMessage, r *Room, err error) {
 	data, r, err := q.data()
 	if err != nil {

@@ -118,6 +118,9 @@ func (s *Server) run(w http.ResponseWriter, h *http.Request, r route, name strin
 		err = fault.refuse()
 	}
 	if err == nil {
+		err = s.limited(rec)
+	}
+	if err == nil {
 		a, err = q.handle(r)
 	}
 	if errors.Is(err, errGone) {
@@ -208,6 +211,9 @@ func failure(err error) *answer {
 	}
 	a := raw(encode(e.body()))
 	a.status = e.Status
+	if e.location != "" {
+		a.header = http.Header{"Location": {e.location}}
+	}
 	if e.Status == 429 {
 		a.header = http.Header{"Retry-After": {strconv.Itoa(int((e.RetryAfter + time.Second - 1) / time.Second))}}
 	}

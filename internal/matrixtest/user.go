@@ -16,6 +16,7 @@ type User struct {
 	Password string // "" for people of other servers, who cannot log in
 
 	s        *Server
+	closed   bool // deactivated
 	name     string
 	avatar   string
 	presence presence
@@ -234,6 +235,16 @@ func (u *User) Login(deviceID string) (token, device string) {
 func (u *User) Logout() {
 	u.s.mu.Lock()
 	defer u.s.mu.Unlock()
+	for _, d := range u.devices {
+		d.remove()
+	}
+}
+
+// Deactivate closes the account: it has no logins and gets none.
+func (u *User) Deactivate() {
+	u.s.mu.Lock()
+	defer u.s.mu.Unlock()
+	u.closed = true
 	for _, d := range u.devices {
 		d.remove()
 	}
