@@ -16,6 +16,7 @@ func (s *Server) accountRoutes() []route {
 		{method: "DELETE", path: v3 + "devices/{device}", handle: s.deleteDevice},
 		{method: "POST", path: v3 + "delete_devices", handle: s.deleteDevices},
 		{method: "GET", path: v3 + "pushrules/{$}", handle: s.pushRules},
+		{method: "GET", path: v3 + "pushrules/global/{$}", handle: s.globalRules},
 		{method: "GET", path: v3 + "profile/{user}", handle: s.getProfile, open: true},
 		{method: "GET", path: v3 + "profile/{user}/{field}", handle: s.getProfile, open: true},
 		{method: "PUT", path: v3 + "profile/{user}/{field}", handle: s.putProfile},
@@ -125,9 +126,15 @@ func (q *request) endDevices(in deleteRequest) (any, error) {
 	return object{}, nil
 }
 
-func (s *Server) pushRules(*request) (any, error) {
+func (s *Server) pushRules(q *request) (any, error) {
+	rules, err := s.globalRules(q)
+	return object{"global": rules}, err
+}
+
+// globalRules are none: nobody is notified.
+func (s *Server) globalRules(*request) (any, error) {
 	none := []object{}
-	return object{"global": object{"override": none, "content": none, "room": none, "sender": none, "underride": none}}, nil
+	return object{"override": none, "content": none, "room": none, "sender": none, "underride": none}, nil
 }
 
 func (s *Server) getProfile(q *request) (any, error) {
@@ -242,6 +249,22 @@ func (u *User) setData(r *Room, typ string, content json.RawMessage) {
 		u.touch(r, pos)
 	}
 	u.wakeUp()
+}
+
+// ignored are the users of m.ignored_user_list.
+func (u *User) ignored() map[string]bool {
+	var list struct {
+		Users map[string]json.RawMessage `json:"ignored_users"`
+	}
+	content, ok := u.data.get("m.ignored_user_list")
+	if !ok || json.Unmarshal(content, &list) != nil {
+		return nil
+	}
+	out := map[string]bool{}
+	for id := range list.Users {
+		out[id] = true
+	}
+	return out
 }
 
 func (q *request) tags() (tags map[string]json.RawMessage, r *Room, err error) {

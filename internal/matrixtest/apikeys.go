@@ -12,6 +12,10 @@ func (s *Server) keyRoutes() []route {
 		{method: "POST", path: v3 + "keys/upload", handle: s.uploadKeys},
 		{method: "POST", path: v3 + "keys/query", handle: s.queryKeys},
 		{method: "POST", path: v3 + "keys/claim", handle: s.claimKeys},
+		{method: "GET", path: v3 + "keys/changes", handle: s.keyChanges},
+		{method: "POST", path: v3 + "keys/device_signing/upload", handle: s.uploadSigning},
+		{method: "POST", path: v3 + "keys/signatures/upload", handle: s.uploadSignatures},
+		{method: "PUT", path: v3 + "sendToDevice/{type}/{txn}", handle: s.sendToDevice},
 	}
 }
 
@@ -29,6 +33,7 @@ func (s *Server) uploadKeys(q *request) (any, error) {
 	d := q.dev
 	if len(in.Device) > 0 {
 		d.keys = slices.Clone(in.Device)
+		d.user.keysChanged()
 	}
 	for _, list := range []struct {
 		from map[string]json.RawMessage
@@ -77,7 +82,7 @@ func (s *Server) queryKeys(q *request) (any, error) {
 	if err := q.decode(&in); err != nil {
 		return nil, err
 	}
-	keys := object{}
+	keys, signing := object{}, object{"master_keys": object{}, "self_signing_keys": object{}, "user_signing_keys": object{}}
 	for id, only := range in.Devices {
 		all := object{}
 		if u := s.users[id]; u != nil {
@@ -86,10 +91,16 @@ func (s *Server) queryKeys(q *request) (any, error) {
 					all[name] = d.keys
 				}
 			}
+			for name, k := range u.signing.list() {
+				if len(*k) > 0 && (name != "user_signing_key" || u == q.user) {
+					child(signing, name+"s")[id] = *k
+				}
+			}
 		}
 		keys[id] = all
 	}
-	return object{"device_keys": keys, "failures": object{}}, nil
+	signing["device_keys"], signing["failures"] = keys, object{}
+	return signing, nil
 }
 
 func (s *Server) claimKeys(q *request) (any, error) {

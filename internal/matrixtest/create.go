@@ -36,7 +36,7 @@ func knownVersion(v string) bool {
 	return err == nil && n >= 1 && n <= len(versions) && strconv.Itoa(n) == v
 }
 
-// make builds a room; predecessor is set for an upgrade.
+// make builds a room and invites people into it.
 func (s *Server) make(u *User, o RoomOptions) (*Room, error) {
 	orDefault(&o.Version, s.cfg.RoomVersion)
 	if !knownVersion(o.Version) {
@@ -51,6 +51,13 @@ func (s *Server) make(u *User, o RoomOptions) (*Room, error) {
 		if s.aliases[alias] != nil {
 			return nil, refuse(400, "M_ROOM_IN_USE", "Room alias already taken.")
 		}
+	}
+	for i, st := range o.State {
+		content, err := checkContent(st.Content)
+		if err != nil {
+			return nil, err
+		}
+		o.State[i].Content = content
 	}
 	guests := make([]*User, len(o.Invite))
 	for i, id := range o.Invite {
@@ -69,9 +76,7 @@ func (s *Server) make(u *User, o RoomOptions) (*Room, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.furnish(u, o, alias); err != nil {
-		return nil, err
-	}
+	r.furnish(u, o, alias)
 	for _, g := range guests {
 		more := object{}
 		if o.Direct {
@@ -109,7 +114,7 @@ func (s *Server) found(u *User, o RoomOptions) (*Room, error) {
 }
 
 // furnish adds the state a new room has.
-func (r *Room) furnish(u *User, o RoomOptions, alias string) error {
+func (r *Room) furnish(u *User, o RoomOptions, alias string) {
 	levels := object{
 		"users": object{}, "users_default": 0, "events_default": 0, "state_default": 50, "ban": 50, "kick": 50, "redact": 50, "invite": 0,
 		"events": object{
@@ -152,13 +157,8 @@ func (r *Room) furnish(u *User, o RoomOptions, alias string) error {
 	}
 	r.public = o.Visibility == "public"
 	for _, st := range state {
-		content, err := checkContent(st.Content)
-		if err != nil {
-			return err
-		}
-		r.add(&Event{Type: st.Type, Sender: u.ID, StateKey: &st.Key, Content: content})
+		r.add(&Event{Type: st.Type, Sender: u.ID, StateKey: &st.Key, Content: st.Content})
 	}
-	return nil
 }
 
 // upgrade makes a room's successor and leaves a tombstone.

@@ -10,6 +10,7 @@ type Error struct {
 	RetryAfter time.Duration // 429
 	Soft       bool          // 401: soft_logout
 	more       object        // other fields
+	location   string        // 3xx
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Text }

@@ -43,6 +43,7 @@ type Fault struct {
 	Text       string
 	RetryAfter time.Duration // with 429
 	Soft       bool          // soft_logout, with M_UNKNOWN_TOKEN
+	Location   string        // where a redirection leads, with 3xx
 
 	Cut Cut
 	// Stall sends half of the answer and then nothing more, until the client gives up.
@@ -193,7 +194,7 @@ func (in *Injected) refuse() error {
 	if in == nil || in.Status == 0 {
 		return nil
 	}
-	return &Error{Status: in.Status, Code: in.Code, Text: in.Text, RetryAfter: in.RetryAfter, Soft: in.Soft}
+	return &Error{Status: in.Status, Code: in.Code, Text: in.Text, RetryAfter: in.RetryAfter, Soft: in.Soft, location: in.Location}
 }
 
 // status is what the client sees of an answer's.

@@ -63,6 +63,48 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestLimit(t *testing.T) {
+	s := New(t)
+	alice, bob := login(t, s, "alice"), login(t, s, "bob")
+	r := public(s, "Room", "alice")
+	rid := id.RoomID(r.ID)
+	l := s.Limit("PUT", "/send/", 3, time.Hour)
+	for range 3 {
+		must(alice.SendText(t.Context(), rid, "x"))(t)
+	}
+	a := alice.ask("PUT", sendPath(r, "t"), hello)
+	if ms := a.json(t)["retry_after_ms"].(float64); a.status != 429 || ms < 3500_000 || ms > 3600_001 {
+		t.Fatalf("%+v", a)
+	}
+	if l.Refused() != 1 || l.Early() != 0 {
+		t.Fatal(l.Refused(), l.Early())
+	}
+	alice.ask("PUT", sendPath(r, "t"), hello)
+	must(bob.SendText(t.Context(), rid, "y"))(t)
+	if l.Refused() != 2 || l.Early() != 1 {
+		t.Fatal(l.Refused(), l.Early())
+	}
+	l.Remove()
+	must(alice.SendText(t.Context(), rid, "x"))(t)
+	now := time.Now()
+	l = &Limit{burst: 1, every: time.Second, buckets: map[string]*bucket{}}
+	for i, step := range []struct{ at, wait time.Duration }{{0, 0}, {0, 1001}, {400, 601}, {1000, 0}, {1500, 501}, {9000, 0}, {9000, 1001}} {
+		if got := l.take("", now.Add(step.at*time.Millisecond)); got != step.wait*time.Millisecond {
+			t.Errorf("%d: %v", i, got)
+		}
+	}
+}
+
+func TestRedirection(t *testing.T) {
+	s := New(t)
+	s.Inject(Fault{Path: "versions", Status: 302, Location: s.URL + v3 + "login", Times: 1})
+	resp := must(s.Client().Get(s.URL + "/_matrix/client/versions"))(t)
+	_ = resp.Body.Close()
+	if resp.Request.URL.Path != v3+"login" || resp.StatusCode != 200 {
+		t.Fatal(resp.Request.URL, resp.Status)
+	}
+}
+
 // TestCuts cuts connections before, in the middle of and after what they ask for.
 func TestCuts(t *testing.T) {
 	for _, tls := range []bool{false, true} {

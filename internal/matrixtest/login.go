@@ -80,6 +80,9 @@ func (s *Server) login(q *request) (any, error) {
 		if u = s.users[id]; u == nil || u.Password == "" || u.Password != in.Password {
 			return nil, forbidden("Invalid username or password.")
 		}
+		if u.closed {
+			return nil, refuse(403, "M_USER_DEACTIVATED", "This account has been deactivated.")
+		}
 	case in.Type == "m.login.token":
 		if u = s.loginTokens[in.Token]; u == nil {
 			return nil, forbidden("Invalid login token.")

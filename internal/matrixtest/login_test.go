@@ -175,3 +175,32 @@ func TestRefreshTokens(t *testing.T) {
 		}
 	}
 }
+
+func TestDeactivated(t *testing.T) {
+	s := New(t)
+	c := login(t, s, "alice")
+	s.User("alice").Deactivate()
+	_, err := c.Whoami(t.Context())
+	wantErr(t, err, mautrix.MUnknownToken)
+	_, err = c.Login(t.Context(), &mautrix.ReqLogin{
+		Type: mautrix.AuthTypePassword, Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: "alice"}, Password: "alice-password",
+	})
+	wantErr(t, err, mautrix.MUserDeactivated)
+}
+
+// TestFound goes from a user id to the server.
+func TestFound(t *testing.T) {
+	s := Start(t, Config{Found: true, TLS: true})
+	c := login(t, s, "alice")
+	_, name, _ := c.UserID.Parse()
+	resp := must(s.Client().Get("https://" + name + "/.well-known/matrix/client"))(t)
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 || s.URL != "https://"+name {
+		t.Fatal(resp.Status, s.URL)
+	}
+	r := s.User("bob").Create(RoomOptions{Alias: "room", Preset: "public_chat"})
+	must(c.JoinRoom(t.Context(), "#room:"+name, nil))(t)
+	if r.Membership(c.user) != "join" {
+		t.Fatal(r.Membership(c.user))
+	}
+}

@@ -65,6 +65,14 @@ func (r *recent[K, V]) reorder(at func(K) int64) {
 
 func (r *recent[K, V]) len() int { return r.list.Len() }
 
+// newest is the position of the last change.
+func (r *recent[K, V]) newest() int64 {
+	if el := r.list.Back(); el != nil {
+		return el.Value.(*dated[K, V]).pos
+	}
+	return 0
+}
+
 // since yields what changed after pos, latest first.
 func (r *recent[K, V]) since(pos int64) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {

@@ -56,7 +56,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, list := range [][]route{
 		s.loginRoutes(), s.oauthRoutes(), s.accountRoutes(), s.syncRoutes(), s.roomRoutes(), s.stateRoutes(), s.sendRoutes(),
-		s.historyRoutes(), s.directoryRoutes(), s.mediaRoutes(), s.keyRoutes(), s.spaceRoutes(),
+		s.historyRoutes(), s.directoryRoutes(), s.mediaRoutes(), s.keyRoutes(), s.backupRoutes(), s.spaceRoutes(),
 	} {
 		for _, r := range list {
 			name := r.method + " " + r.path
@@ -116,6 +116,9 @@ func (s *Server) run(w http.ResponseWriter, h *http.Request, r route, name strin
 	}
 	if err == nil {
 		err = fault.refuse()
+	}
+	if err == nil {
+		err = s.limited(rec)
 	}
 	if err == nil {
 		a, err = q.handle(r)
@@ -208,6 +211,9 @@ func failure(err error) *answer {
 	}
 	a := raw(encode(e.body()))
 	a.status = e.Status
+	if e.location != "" {
+		a.header = http.Header{"Location": {e.location}}
+	}
 	if e.Status == 429 {
 		a.header = http.Header{"Retry-After": {strconv.Itoa(int((e.RetryAfter + time.Second - 1) / time.Second))}}
 	}

@@ -139,6 +139,10 @@ func (r *Room) setState(e *Event) {
 		switch e.Type {
 		case "m.room.power_levels", "m.room.create":
 			r.power = r.readPower()
+		case "m.room.encryption":
+			for u := range r.watching {
+				r.shareKeys(u)
+			}
 		}
 		return
 	}
@@ -151,19 +155,21 @@ func (r *Room) setState(e *Event) {
 	if now == "invite" {
 		r.invited++
 	}
+	if (now == "join" || now == "invite") && (e.was == nil || !slices.Contains(r.arrivals, u)) {
+		r.arrivals = append(r.arrivals, u)
+	}
 	switch {
 	case now == "join" && old != "join":
 		r.joined[u] = struct{}{}
 		if len(u.devices) > 0 {
 			r.watching[u] = struct{}{}
 		}
-		if !slices.Contains(r.arrivals[:min(len(r.arrivals), maxHeroes)], u) {
-			r.arrivals = append(r.arrivals, u)
-		}
 		r.s.introduce(r, u)
+		r.shareKeys(u)
 	case now != "join" && old == "join":
 		delete(r.joined, u)
 		delete(r.watching, u)
+		r.unshareKeys(u)
 		r.setTyping(u, false, 0)
 	}
 	u.rooms.put(r, struct{}{}, e.pos)
@@ -173,25 +179,26 @@ func (r *Room) setState(e *Event) {
 // maxHeroes is how many members a room without a name is called after.
 const maxHeroes = 5
 
-// heroes are the first members besides one.
+// heroes are the first members and invited besides one; where there are none,
+// those who were there.
 func (r *Room) heroes(except *User) []string {
-	out := []string{}
+	there, gone := []string{}, []string{}
 	for _, u := range r.arrivals {
-		if _, in := r.joined[u]; in && u != except && !slices.Contains(out, u.ID) {
-			if out = append(out, u.ID); len(out) == maxHeroes {
-				break
-			}
+		if len(there) == maxHeroes {
+			break
+		}
+		list := &gone
+		if m := r.membership(u.ID); m == "join" || m == "invite" {
+			list = &there
+		}
+		if u != except && len(*list) < maxHeroes && !slices.Contains(*list, u.ID) {
+			*list = append(*list, u.ID)
 		}
 	}
-	if len(out) == 0 && r.invited > 0 && len(r.members) < 100 {
-		for id, e := range r.members {
-			if e.membership() == "invite" && len(out) < maxHeroes {
-				out = append(out, id)
-			}
-		}
-		slices.Sort(out)
+	if len(there) == 0 {
+		return gone
 	}
-	return out
+	return there
 }
 
 // redact takes the content of what e redacts away.

@@ -32,6 +32,7 @@ import (
 // HTTP/1.1 and logins by password.
 type Config struct {
 	Name        string // what user ids end in; default "hs.test"
+	Found       bool   // it is named after its address and port instead, where it can be found by its name
 	Listen      string // default "127.0.0.1"
 	TLS         bool   // HTTPS with HTTP/2, and a certificate that RootCAs trusts
 	RoomVersion string // of new rooms; default "11"
@@ -77,6 +78,7 @@ type Server struct {
 	aliases     map[string]*Room
 	media       map[string]*Media
 	faults      []*Injected
+	limits      []*Limit
 	grants      []*Grant
 	fresh       []*Grant // nobody has waited for
 	loginTokens map[string]*User
@@ -171,6 +173,9 @@ func (s *Server) listen() error {
 	if s.addr == "" {
 		s.addr = l.Addr().String()
 		s.URL = scheme + s.addr
+		if s.cfg.Found {
+			s.Name = s.addr
+		}
 	}
 	server := s.http
 	s.busy.Go(func() {

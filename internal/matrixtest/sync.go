@@ -94,6 +94,8 @@ type syncing struct {
 	full  bool // full_state
 	after bool // use_state_after: the state is that behind the timeline
 
+	ignored map[string]bool // whose messages and invitations are left out
+
 	w   writer
 	v   view
 	any bool // there is news
@@ -154,6 +156,7 @@ func (y *syncing) build() {
 	w, u := &y.w, y.u
 	w.open('{')
 	w.key("next_batch").str(token(y.s.pos))
+	y.ignored = u.ignored()
 	y.rooms()
 	if y.any { // they are for a sync with news of rooms
 		u.gap, u.repeat = 0, 0
@@ -175,7 +178,11 @@ func (y *syncing) build() {
 	}
 	w.close(']')
 	w.close('}')
-	w.key("to_device").raw([]byte(`{"events":[]}`))
+	y.toDevice()
+	if !y.first && u.keyNews.newest() > y.since {
+		w.key("device_lists").raw(encode(u.keyLists(y.since)))
+		y.any = true
+	}
 	w.key("device_one_time_keys_count").raw(encode(y.q.dev.keyCounts()))
 	w.key("device_unused_fallback_key_types").raw(encode(y.q.dev.fallbacks()))
 	w.close('}')
@@ -246,7 +253,7 @@ func (y *syncing) section(r *Room) (string, func(*Room, *writer)) {
 	case "join":
 		return kind, y.joined
 	case "invite", "knock":
-		if fresh || y.full {
+		if (fresh || y.full) && !y.ignored[m.Sender] {
 			return kind, y.outside
 		}
 	case "leave", "ban":

@@ -60,6 +60,29 @@ func TestFirstSync(t *testing.T) {
 	}
 }
 
+// TestHeroes names a room without a name after its people.
+func TestHeroes(t *testing.T) {
+	s := New(t)
+	alice, bob := login(t, s, "alice"), s.User("bob")
+	r := alice.user.Direct(bob)
+	want := func(joined, invited int, heroes ...id.UserID) {
+		t.Helper()
+		sum := alice.room(r).Summary
+		if *sum.JoinedMemberCount != joined || *sum.InvitedMemberCount != invited || !slices.Equal(sum.Heroes, heroes) {
+			t.Fatalf("%d, %d, %v", *sum.JoinedMemberCount, *sum.InvitedMemberCount, sum.Heroes)
+		}
+	}
+	want(1, 1, "@bob:hs.test")
+	bob.Join(r)
+	want(2, 0, "@bob:hs.test")
+	s.User("carol").Create(RoomOptions{})
+	alice.user.Invite(r, s.User("carol"), "")
+	want(2, 1, "@bob:hs.test", "@carol:hs.test")
+	bob.Leave(r, "")
+	s.User("carol").Leave(r, "")
+	want(1, 0, "@bob:hs.test", "@carol:hs.test")
+}
+
 func TestNews(t *testing.T) {
 	s := New(t)
 	alice, bob := login(t, s, "alice"), s.User("bob")
@@ -338,5 +361,22 @@ func TestFilters(t *testing.T) {
 		if a := alice.ask("GET", v3+"sync?"+q, ""); a.status < 400 {
 			t.Errorf("%s: %+v", q, a)
 		}
+	}
+}
+
+// TestIgnored leaves out what people say whom the user does not want to hear.
+func TestIgnored(t *testing.T) {
+	s := New(t)
+	alice, bob, carol := login(t, s, "alice"), s.User("bob"), s.User("carol")
+	r := public(s, "Room", "alice", "carol")
+	alice.user.SetData(nil, "m.ignored_user_list", object{"ignored_users": object{carol.ID: object{}}})
+	alice.sync()
+	carol.Say(r, "rude")
+	carol.Create(RoomOptions{Invite: []string{alice.user.ID}})
+	bob.Say(r, "kind")
+	resp := alice.sync()
+	wantBodies(t, resp.Rooms.Join[id.RoomID(r.ID)].Timeline.Events, "kind")
+	if len(resp.Rooms.Invite) != 0 {
+		t.Fatalf("%+v", resp.Rooms.Invite)
 	}
 }

@@ -41,7 +41,7 @@ func (y *syncing) window(r *Room, end int) window {
 	x.from = end
 	for i := end - 1; i >= lowest; i-- {
 		e := r.timeline[i]
-		if !f.wants(e) || !f.wantsRoom(r.ID) || !r.sees(y.u.ID, e) {
+		if !f.wants(e) || !f.wantsRoom(r.ID) || e.StateKey == nil && y.ignored[e.Sender] || !r.sees(y.u.ID, e) {
 			continue
 		}
 		if len(x.events) == limit {

@@ -16,6 +16,7 @@ type User struct {
 	Password string // "" for people of other servers, who cannot log in
 
 	s        *Server
+	closed   bool // deactivated
 	name     string
 	avatar   string
 	presence presence
@@ -26,6 +27,9 @@ type User struct {
 	data      recent[string, json.RawMessage]
 	roomData  map[*Room]*recent[string, json.RawMessage]
 	presences recent[*User, struct{}] // whose presence the user is told
+	keyNews   recent[*User, bool]     // whose keys changed; false: they are of no use any more
+	signing   signing
+	backups   []*backup
 	filters   []json.RawMessage
 	txns      []*Transaction
 
@@ -54,6 +58,9 @@ type device struct {
 	scope string // of OAuth
 
 	txns map[string]*Transaction // by path
+
+	inbox []toDevice
+	shown int64 // position of the last of them a sync had
 
 	keys json.RawMessage            // of the device
 	one  map[string]json.RawMessage // one-time keys
@@ -202,6 +209,9 @@ func (d *device) remove() {
 	delete(s.refresh, d.renew)
 	d.token, d.renew = "", ""
 	delete(u.devices, d.id)
+	if len(d.keys) > 0 {
+		u.keysChanged()
+	}
 	if len(u.devices) == 0 {
 		u.setPresence("offline", u.presence.text)
 		for r := range u.joinedRooms() {
@@ -225,6 +235,16 @@ func (u *User) Login(deviceID string) (token, device string) {
 func (u *User) Logout() {
 	u.s.mu.Lock()
 	defer u.s.mu.Unlock()
+	for _, d := range u.devices {
+		d.remove()
+	}
+}
+
+// Deactivate closes the account: it has no logins and gets none.
+func (u *User) Deactivate() {
+	u.s.mu.Lock()
+	defer u.s.mu.Unlock()
+	u.closed = true
 	for _, d := range u.devices {
 		d.remove()
 	}
