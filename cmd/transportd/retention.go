@@ -27,12 +27,24 @@ type retention struct {
 	db     trimmer
 	log    *slog.Logger
 	limits atomic.Pointer[config.Archive] // replaced by a reload
+	look   chan struct{}                  // has room for one: look at once
 }
 
 func newRetention(db trimmer, log *slog.Logger, limits config.Archive) *retention {
-	r := &retention{db: db, log: log}
+	r := &retention{db: db, log: log, look: make(chan struct{}, 1)}
 	r.limits.Store(&limits)
 	return r
+}
+
+// set puts other limits into use, from now on.
+func (r *retention) set(limits config.Archive) {
+	if old := r.limits.Swap(&limits); old.MaxAge == limits.MaxAge && old.MaxSize == limits.MaxSize {
+		return
+	}
+	select {
+	case r.look <- struct{}{}:
+	default:
+	}
 }
 
 // run does so until ctx is done.
@@ -44,6 +56,7 @@ func (r *retention) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-r.look:
 		}
 		r.trim(ctx)
 		timer.Reset(trimEvery)

@@ -46,9 +46,25 @@ func TestRetention(t *testing.T) {
 		if len(db.asked) != 2 || db.asked[1] != want {
 			t.Errorf("%+v is asked for, not %+v", db.asked, want)
 		}
+		db.err = nil
+		r.set(*r.limits.Load()) // as it is: nothing to do
+		synctest.Wait()
+		if len(db.asked) != 2 {
+			t.Errorf("looked at after a reload that changed nothing: %+v", db.asked)
+		}
+		r.set(config.Archive{MaxAge: config.Age(time.Hour)})
+		synctest.Wait()
+		if want = (store.TrimOptions{OlderThan: time.Now().Add(-time.Hour)}); len(db.asked) != 3 || db.asked[2] != want {
+			t.Errorf("after a reload %+v is asked for, not %+v", db.asked, want)
+		}
+		time.Sleep(trimEvery)
+		synctest.Wait()
+		if len(db.asked) != 4 {
+			t.Errorf("%d looks a while later, want 4", len(db.asked))
+		}
 		stop()
 		<-ended
-		if s := log.String(); strings.Count(s, "lines=7") != 2 || !strings.Contains(s, "disk gone") {
+		if s := log.String(); strings.Count(s, "lines=7") != 4 || !strings.Contains(s, "disk gone") {
 			t.Errorf("logged is\n%s", s)
 		}
 	})

@@ -195,7 +195,7 @@ func (d *daemon) reload() {
 	if h, ok := d.log.Handler().(*switchHandler); ok {
 		h.logging.set(merged.Log)
 	}
-	d.retention.limits.Store(&merged.Archive)
+	d.retention.set(merged.Archive)
 	for i, g := range d.gateways {
 		g.reload(merged.Gateways[i], merged.Archive)
 	}

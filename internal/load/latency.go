@@ -62,6 +62,11 @@ func (r *rig) measureLatency(ctx context.Context, d time.Duration) ([]spread, er
 			return nil, err
 		}
 	}
+	return r.spreads(), nil
+}
+
+// spreads ends the taking of times and returns them.
+func (r *rig) spreads() []spread {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []spread
@@ -71,7 +76,49 @@ func (r *rig) measureLatency(ctx context.Context, d time.Duration) ([]spread, er
 		}
 	}
 	r.lat = nil
-	return out, nil
+	return out
+}
+
+// beside relays at a steady rate, in both directions at once, for as long as work takes, and returns how long the messages took.
+// work runs in a goroutine of its own; it must not send messages.
+func (r *rig) beside(ctx context.Context, work func(context.Context) error) ([]spread, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.mu.Lock()
+	r.lat = new(latencies)
+	r.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- work(ctx) }()
+	err := r.bothWays(ctx, done)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.account(ctx); err != nil {
+		return nil, err
+	}
+	return r.spreads(), nil
+}
+
+// bothWays sends a message each way at each tick until work has reported its end.
+func (r *rig) bothWays(ctx context.Context, done chan error) error {
+	tick := time.NewTicker(time.Second / latencyRate)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-tick.C:
+		case err := <-done:
+			return err
+		case <-r.down:
+			return r.led.err()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for _, l := range []load{{toXMPP: true}, {}} {
+			if err := r.speak(l, i); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // steady sends one message at each tick, whatever has come back, and accounts for them at the end.
@@ -86,19 +133,37 @@ func (r *rig) steady(ctx context.Context, l load, d time.Duration) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		speakers := r.users[1:]
-		if !l.toXMPP { // one user a tick; from IRC one line reaches the whole room
-			speakers = speakers[i%len(speakers):][:1]
-		}
-		stamp := stampNow()
-		for _, u := range speakers {
-			if err := r.send(u, l, 1, stamp); err != nil {
-				return err
-			}
-		}
-		if err := r.x.out.flush(); err != nil {
+		if err := r.speak(l, i); err != nil {
 			return err
 		}
 	}
 	return r.account(ctx)
+}
+
+// speak sends one stamped message: from IRC to the whole room, from XMPP by the users in turn.
+func (r *rig) speak(l load, turn int) error {
+	speakers := r.users[1:]
+	if !l.toXMPP {
+		speakers = speakers[turn%len(speakers):][:1]
+	}
+	stamp := stampNow()
+	for _, u := range speakers {
+		if err := r.send(u, l, 1, stamp); err != nil {
+			return err
+		}
+	}
+	return r.x.out.flush()
+}
+
+// warm gives a gateway a short full load each way, so that nothing is measured cold.
+func (r *rig) warm(ctx context.Context, d time.Duration) error {
+	if _, err := r.joinAll(ctx); err != nil {
+		return err
+	}
+	for _, l := range []load{{toXMPP: true, window: 64}, {window: 64}} {
+		if _, err := r.run(ctx, l, d); err != nil {
+			return err
+		}
+	}
+	return nil
 }

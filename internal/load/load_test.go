@@ -130,7 +130,7 @@ func TestOptions(t *testing.T) {
 	for _, args := range [][]string{
 		{"-gateways", "other"}, {"-only", "nothing"}, {"-rounds", "0"}, {"-relay-fault", "lose@line"},
 		{"-relay-fault", "lose@place=3"}, {"-relay-fault", "burn@line=3"}, {"word"},
-		{"-archive", "perhaps"}, {"-gateways", "null+archive"}, {"-archive", "on", "-transportd-ops", "127.0.0.1:1"},
+		{"-lines", "99"}, {"-pages", "0"}, {"-aged", "0"}, {"-archive", "perhaps"}, {"-gateways", "null+archive"}, {"-archive", "on", "-transportd-ops", "127.0.0.1:1"},
 	} {
 		if _, err := parseOptions(args); err == nil {
 			t.Errorf("%v was taken", args)
@@ -209,6 +209,45 @@ func TestSmokeTransportd(t *testing.T) {
 				t.Fatalf("%v\n%s", err, out.String())
 			}
 			checkSmoke(t, file, "null", "transportd", "transportd+archive")
+			checkArchives(t, file)
 		})
+	}
+}
+
+// checkArchives reads back what was measured of transportd's archive.
+func checkArchives(t *testing.T, file string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rep report
+	if err := json.Unmarshal(b, &rep); err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Store) != 1 || len(rep.Pages) != 1 || len(rep.Aging) != 1 {
+		t.Fatalf("workloads are missing:\n%s", b)
+	}
+	said := 0
+	for _, r := range rep.Store[0].Rounds {
+		if r.Stored < r.Took || r.Messages == 0 {
+			t.Errorf("a round of storing: %+v", r)
+		}
+		said += r.Messages
+	}
+	if s := rep.Store[0]; s.Stored <= 0 || s.Recorded < said {
+		t.Errorf("storing: %+v", s)
+	}
+	p := rep.Pages[0]
+	if len(p.Places) != len(places) || len(p.Alone) != latKinds || len(p.Beside) != latKinds {
+		t.Errorf("pages: %+v", p)
+	}
+	for _, s := range p.Places {
+		if s.N != 2 || s.P50 <= 0 {
+			t.Errorf("pages %s: %+v", s.Name, s)
+		}
+	}
+	if a := rep.Aging[0]; a.Removed != 2000 || a.Left != 2000 || a.Took <= 0 || len(a.Alone) != latKinds || len(a.Beside) != latKinds {
+		t.Errorf("retention: %+v", a)
 	}
 }

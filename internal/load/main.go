@@ -39,12 +39,16 @@ type options struct {
 	idle       time.Duration
 	latency    time.Duration
 	latUsers   int
+	lines      int // old lines of pages
+	pages      int
+	aged       int // old lines that retention removes
 	stall      time.Duration
 	ircPing    time.Duration
 	dir        string
 	keep       bool
 	json       string
 	transportd string
+	before     string
 	ops        string
 	biboumi    string
 	archive    bool
@@ -102,12 +106,16 @@ func parseOptions(args []string) (*options, error) {
 	fs.DurationVar(&opt.idle, "idle", time.Minute, "the last part of it, over which the processor time at rest is taken")
 	fs.DurationVar(&opt.latency, "latency", 10*time.Second, "length of the latency measurement in each direction")
 	fs.IntVar(&opt.latUsers, "latency-users", 10, "users in the room whose latency is measured")
+	fs.IntVar(&opt.lines, "lines", 1_000_000, "old lines in the archive whose pages are read")
+	fs.IntVar(&opt.pages, "pages", 100, "pages read at each of the ten places in it")
+	fs.IntVar(&opt.aged, "aged", 300_000, "old lines that are removed for their age; as many others stay")
 	fs.DurationVar(&opt.stall, "stall", 10*time.Second, "without progress for so long, what is missing is lost")
 	fs.DurationVar(&opt.ircPing, "irc-ping", 2*time.Minute, "how often the IRC server pings each client")
 	fs.StringVar(&opt.dir, "dir", "", "folder for the gateways' files (default a temporary one)")
 	fs.BoolVar(&opt.keep, "keep", false, "keep the gateways' files")
 	fs.StringVar(&opt.json, "json", "", "file for the figures")
 	fs.StringVar(&opt.transportd, "transportd", "bin/transportd", "the transportd program")
+	fs.StringVar(&opt.before, "before", "", "an older transportd program, measured in turn with the other as transportd-before")
 	fs.StringVar(&opt.ops, "transportd-ops", "", "host:port for transportd's metrics and profiles while it is measured")
 	fs.StringVar(&opt.biboumi, "biboumi", "biboumi", "the biboumi program")
 	fs.StringVar(&opt.fault, "relay-fault", "", "let the relay do something wrong, to see it noticed: lose@line=100")
@@ -140,6 +148,7 @@ func (o *options) smoke() {
 	o.rounds, o.round, o.warmup = 2, 100*time.Millisecond, 50*time.Millisecond
 	o.many, o.users, o.shared = 10, 50, 20
 	o.settle, o.idle, o.latency = 500*time.Millisecond, 250*time.Millisecond, 500*time.Millisecond
+	o.lines, o.pages, o.aged = 3000, 2, 2000
 }
 
 func (o *options) check() error {
@@ -156,8 +165,11 @@ func (o *options) check() error {
 			return fmt.Errorf("unknown workload %q: %s", w, strings.Join(workloadNames(), ", "))
 		}
 	}
-	if o.rounds < 1 || o.window < 0 || o.many < 1 || o.users < 1 || o.shared < 1 || o.latUsers < 1 {
+	if o.rounds < 1 || o.window < 0 || o.many < 1 || o.users < 1 || o.shared < 1 || o.latUsers < 1 || o.pages < 1 || o.aged < 1 {
 		return errors.New("rounds, window and users must be positive")
+	}
+	if o.lines < pageLines {
+		return fmt.Errorf("an archive whose pages are read has at least %d lines", pageLines)
 	}
 	if _, err := parseFaults(o.fault); err != nil {
 		return err
@@ -178,6 +190,16 @@ func list(to *[]string) func(string) error {
 	}
 }
 
+// archiveSubjects are those of the gateways whose archive can be measured, each with it on.
+func (o *options) archiveSubjects() []subject {
+	for _, g := range o.gateways {
+		if kind, _ := strings.CutSuffix(g, archiveSuffix); kind == "transportd" {
+			return []subject{transportdSubject{program: o.transportd, ops: o.ops, archive: true}}
+		}
+	}
+	return nil
+}
+
 // subjects are the gateways of a run; the relay comes first, always.
 func (o *options) subjects() []subject {
 	out := []subject{nullSubject{fault: o.fault}}
@@ -185,6 +207,9 @@ func (o *options) subjects() []subject {
 		kind, archived := strings.CutSuffix(g, archiveSuffix)
 		switch kind {
 		case "transportd":
+			if o.before != "" {
+				out = append(out, transportdSubject{program: o.before, archive: archived, old: true})
+			}
 			out = append(out, transportdSubject{program: o.transportd, ops: o.ops, archive: archived})
 		case "biboumi":
 			out = append(out, biboumiSubject{program: o.biboumi, archive: archived})

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -67,6 +69,30 @@ func (p *process) tail() string {
 		b = b[len(b)-1500:]
 	}
 	return "\n  its output: " + strings.ReplaceAll(strings.TrimSpace(string(b)), "\n", "\n    ")
+}
+
+// logged waits for a line with this text in the process's output and returns it.
+func (p *process) logged(ctx context.Context, text string) ([]byte, error) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		b, err := os.ReadFile(p.log)
+		if err != nil {
+			return nil, err
+		}
+		if i := bytes.Index(b, []byte(text)); i >= 0 {
+			if n := bytes.IndexByte(b[i:], '\n'); n >= 0 {
+				return b[i : i+n], nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-p.exited:
+			return nil, errors.New("the gateway ended" + p.tail())
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // cpu is the processor time of the whole process so far, user and system, to the nanosecond: the process's CPU clock

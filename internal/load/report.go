@@ -24,6 +24,9 @@ type report struct {
 	Latency    []latencyRow     `json:"latency,omitempty"`
 	Joins      []joinRow        `json:"joins,omitempty"`
 	Memory     []memoryRow      `json:"memory,omitempty"`
+	Store      []*storeRow      `json:"store,omitempty"`
+	Pages      []pageRow        `json:"pages,omitempty"`
+	Aging      []agingRow       `json:"retention,omitempty"`
 	Void       []string         `json:"void,omitempty"`
 	Failures   []string         `json:"failures,omitempty"`
 }
@@ -61,6 +64,18 @@ type joinRow struct {
 type memoryRow struct {
 	Gateway string `json:"gateway"`
 	footprint
+}
+
+type pageRow struct {
+	Gateway string `json:"gateway"`
+	Users   int    `json:"users"`
+	paging
+}
+
+type agingRow struct {
+	Gateway string `json:"gateway"`
+	Users   int    `json:"users"`
+	aging
 }
 
 func newReport(opt *options) *report {
@@ -161,6 +176,7 @@ func (r *report) print(out io.Writer) {
 			}
 		}
 	}
+	r.printArchives(w)
 	if len(r.Joins) > 0 {
 		fmt.Fprintln(w, "\njoin of a big channel\tgateway\tto self-presence\tCPU")
 		for _, j := range r.Joins {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,9 @@ type rig struct {
 	stanzas    atomic.Uint64 // distinct messages of ours heard by all users
 	usersHeard atomic.Uint64 // those of them that a user has said
 	crowd      *crowd        // the presences of a big channel, nil unless asked for
+	answer     *answer       // the page of an archive that is being read, nil: none
+	queries    int           // for pages so far
+	old        *backlog      // old lines in the first user's archive, nil: none
 }
 
 // user is one XMPP user with one channel.
@@ -72,7 +76,8 @@ type user struct {
 type crew struct {
 	users   int
 	channel func(int) string
-	shared  bool // the channel is the same for all
+	shared  bool     // the channel is the same for all
+	old     *backlog // what the first user has heard long ago, nil: nothing
 }
 
 // newRig starts the servers and the gateway and waits until it has authenticated.
@@ -82,7 +87,7 @@ func newRig(ctx context.Context, sub subject, opt *options, who crew) (*rig, err
 		return nil, err
 	}
 	r := &rig{sub: sub, dir: dir, wake: make(chan struct{}, 1), down: make(chan struct{}),
-		users: []*user{nil}, shared: who.shared, stall: opt.stall}
+		users: []*user{nil}, shared: who.shared, stall: opt.stall, old: who.old}
 	r.addUsers(who)
 	if r.x, err = newXMPPServer(gatewayDomain, secret); err != nil {
 		return nil, err
@@ -93,7 +98,13 @@ func newRig(ctx context.Context, sub subject, opt *options, who crew) (*rig, err
 	}
 	go r.x.serve()
 	r.d.serve(opt.ircPing)
-	cmd, err := sub.command(r.env())
+	if r.old != nil {
+		err = r.old.fill(ctx, r)
+	}
+	var cmd *exec.Cmd
+	if err == nil {
+		cmd, err = sub.command(r.env())
+	}
 	if err == nil {
 		r.p, err = startProcess(cmd, filepath.Join(dir, "output.log"))
 	}
@@ -239,6 +250,10 @@ func (r *rig) hear(s stanza) {
 	}
 	if typ := attr(s.head, " type="); string(typ) == "error" {
 		r.led.report(faultRefused, 1, "%.400q", s.all)
+		return
+	}
+	if isArchived(s.all[len(s.head):]) {
+		r.archived(u, s)
 		return
 	}
 	text := s.text("<body")

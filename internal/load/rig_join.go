@@ -88,7 +88,11 @@ func (r *rig) sendJoins() error {
 }
 
 func (r *rig) joinStanza(u *user) []byte {
-	return fmt.Appendf(nil, "<presence from='%s' to='%s/%s'><x xmlns='http://jabber.org/protocol/muc'/></presence>", u.full, u.room, u.name)
+	history := "" // what the gateway sends of itself
+	if r.old != nil {
+		history = "<history maxstanzas='0'/>" // old lines are asked for page by page
+	}
+	return fmt.Appendf(nil, "<presence from='%s' to='%s/%s'><x xmlns='http://jabber.org/protocol/muc'>%s</x></presence>", u.full, u.room, u.name, history)
 }
 
 var errStalled = errors.New("no progress")

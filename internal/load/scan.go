@@ -21,8 +21,8 @@ var closing = map[byte][]byte{
 }
 
 // nextStanza finds the stanza at the start of b. It looks for the end tag and nothing else, which is enough for a gateway's
-// ordinary output: no stanza here holds another of its own kind, and no attribute a bare '>'. n is what was used up; 0 asks
-// for more.
+// ordinary output: no stanza here holds another of its own kind but a line of an archive, and no attribute a bare '>'. n is
+// what was used up; 0 asks for more.
 func nextStanza(b []byte) (s stanza, n int, err error) {
 	skip := 0
 	for skip < len(b) && (b[skip] == ' ' || b[skip] == '\n' || b[skip] == '\r' || b[skip] == '\t') {
@@ -58,6 +58,12 @@ func nextStanza(b []byte) (s stanza, n int, err error) {
 		return stanza{}, 0, errors.New("unknown element")
 	}
 	end := bytes.Index(b[gt:], tag)
+	if end >= 0 && isArchived(b[gt+1:]) { // that was the end of the message in it
+		inner := end + len(tag)
+		if end = bytes.Index(b[gt+inner:], tag); end >= 0 {
+			end += inner
+		}
+	}
 	if end < 0 {
 		return stanza{}, 0, nil
 	}
@@ -65,6 +71,9 @@ func nextStanza(b []byte) (s stanza, n int, err error) {
 	s.all = b[:end]
 	return s, skip + end, nil
 }
+
+// isArchived says whether a message with this content brings a line of an archive (XEP-0313), which is a message in it.
+func isArchived(content []byte) bool { return bytes.HasPrefix(content, []byte("<result ")) }
 
 // attr is the raw value of an attribute of the start tag. name is written with a blank before and an equals sign behind.
 func attr(head []byte, name string) []byte {

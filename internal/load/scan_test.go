@@ -10,6 +10,7 @@ import (
 func TestNextStanzaCutAnywhere(t *testing.T) {
 	parts := []string{
 		`<message from="a@b/c" to='u1@load.test/r'><body>hello</body></message>`,
+		`<message from="r@b" to='u1@load.test/r'><result xmlns='urn:xmpp:mam:2' id='1'><forwarded><message><body>hello</body></message></forwarded></result></message>`,
 		`<presence from='a' to='b'/>`,
 		`<presence from='a' to='b'><x xmlns='http://jabber.org/protocol/muc#user'><status code='110'/></x></presence>`,
 		`<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>`,

@@ -12,6 +12,7 @@ import (
 type load struct {
 	toXMPP bool // bob speaks on IRC, to each user's connection; else each user speaks on XMPP
 	window int  // messages in flight, all flows together
+	stored bool // a round ends when all lines are in the database
 }
 
 // round is what one measured round gave.
@@ -19,6 +20,7 @@ type round struct {
 	Messages int           `json:"messages"` // lines to the gateway's IRC side, or stanzas to its XMPP side
 	Stanzas  int           `json:"stanzas"`  // messages it sent to the XMPP server
 	Took     time.Duration `json:"took_ns"`
+	Stored   time.Duration `json:"stored_after_ns,omitempty"` // until all lines were in the database, too
 	CPU      time.Duration `json:"cpu_ns"`
 	OwnCPU   time.Duration `json:"load_program_cpu_ns"`
 }
@@ -48,6 +50,11 @@ func (r *rig) run(ctx context.Context, l load, d time.Duration) (round, error) {
 		err = r.await(ctx, r.complete, nil)
 	}
 	took := time.Since(start)
+	var stored time.Duration
+	if err == nil && l.stored {
+		err = r.flushed(ctx)
+		stored = time.Since(start)
+	}
 	cpu1, err2 := r.p.cpu()
 	if err == nil {
 		err = err2
@@ -55,7 +62,7 @@ func (r *rig) run(ctx context.Context, l load, d time.Duration) (round, error) {
 	if err := r.closeAccounts(ctx, err); err != nil {
 		return round{}, err
 	}
-	return round{Messages: r.sent(l) - sent0, Stanzas: int(r.stanzas.Load() - stanzas0), Took: took,
+	return round{Messages: r.sent(l) - sent0, Stanzas: int(r.stanzas.Load() - stanzas0), Took: took, Stored: stored,
 		CPU: cpu1 - cpu0, OwnCPU: ownCPU() - own0}, nil
 }
 

@@ -6,16 +6,24 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 )
 
 // transportdSubject is the daemon of this project.
 type transportdSubject struct {
 	program string
-	ops     string // where it serves metrics and profiles; "" for nowhere
-	archive bool   // it records the rooms, its default
+	ops     string        // where it serves metrics and profiles; "" for nowhere
+	archive bool          // it records the rooms, its default
+	old     bool          // it is the program of options.before
+	maxAge  time.Duration // older lines are removed; 0: none are
 }
 
-func (t transportdSubject) name() string                      { return archiveName("transportd", t.archive) }
+func (t transportdSubject) name() string {
+	if t.old {
+		return archiveName("transportd-before", t.archive)
+	}
+	return archiveName("transportd", t.archive)
+}
 func (transportdSubject) network() string                     { return "load" }
 func (transportdSubject) prepare(context.Context, *rig) error { return nil }
 
@@ -28,6 +36,7 @@ key_file = %q
 
 [archive]
 record = %t
+max_age = %q
 
 [ops]
 listen = %q
@@ -60,12 +69,22 @@ connect_interval = "1us"
 func databaseFile(dir string) string { return filepath.Join(dir, "transportd.db") }
 func keyFile(dir string) string      { return filepath.Join(dir, "transportd.key") }
 
+func configFile(dir string) string { return filepath.Join(dir, "transportd.toml") }
+
 func (t transportdSubject) command(e environment) (*exec.Cmd, error) {
-	file := filepath.Join(e.dir, "transportd.toml")
-	text := fmt.Sprintf(transportdConfig, databaseFile(e.dir), keyFile(e.dir), t.archive, t.ops,
-		e.domain, local(e.xmppPort), e.secret, e.users, e.ircPort)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := t.configure(e); err != nil {
 		return nil, err
 	}
-	return exec.Command(t.program, "run", "--config", file), nil
+	return exec.Command(t.program, "run", "--config", configFile(e.dir)), nil
+}
+
+// configure writes the settings.
+func (t transportdSubject) configure(e environment) error {
+	age := "off"
+	if t.maxAge > 0 {
+		age = t.maxAge.String()
+	}
+	text := fmt.Sprintf(transportdConfig, databaseFile(e.dir), keyFile(e.dir), t.archive, age, t.ops,
+		e.domain, local(e.xmppPort), e.secret, e.users, e.ircPort)
+	return os.WriteFile(configFile(e.dir), []byte(text), 0o600)
 }

@@ -44,6 +44,9 @@ var workloads = []workload{
 	{name: "irc2xmpp-shared", run: (*bench).throughput, load: load{toXMPP: true, window: windowMany}, many: true, room: true},
 	{name: "xmpp2irc-shared", run: (*bench).throughput, load: load{window: windowMany}, many: true, room: true},
 	{name: "latency", run: (*bench).latency, room: true},
+	{name: "store", run: (*bench).storing, load: load{toXMPP: true, window: windowMany, stored: true}, many: true},
+	{name: "pages", run: (*bench).pages, room: true},
+	{name: "retention", run: (*bench).aging, room: true},
 	{name: "join-1000", run: (*bench).bigJoin, size: 1000},
 	{name: "join-10000", run: (*bench).bigJoin, size: 10000},
 	{name: "memory-shared", run: (*bench).memory, room: true},
@@ -166,8 +169,12 @@ func (b *bench) throughput(ctx context.Context, w workload) error {
 
 // each runs f for every gateway by itself; one that fails does not keep the others from being measured.
 func (b *bench) each(ctx context.Context, who crew, f func(*rig) error) error {
+	return b.eachOf(ctx, b.opt.subjects(), who, f)
+}
+
+func (b *bench) eachOf(ctx context.Context, subjects []subject, who crew, f func(*rig) error) error {
 	var first error
-	for _, s := range b.opt.subjects() {
+	for _, s := range subjects {
 		r, err := newRig(ctx, s, b.opt, who)
 		if err == nil {
 			err = f(r)
@@ -182,14 +189,8 @@ func (b *bench) each(ctx context.Context, who crew, f func(*rig) error) error {
 
 func (b *bench) latency(ctx context.Context, w workload) error {
 	return b.each(ctx, newCrew(b.opt.latUsers, w.room), func(r *rig) error {
-		if _, err := r.joinAll(ctx); err != nil {
+		if err := r.warm(ctx, b.opt.warmup); err != nil {
 			return err
-		}
-		// A short full load first, so that nothing is measured cold.
-		for _, l := range []load{{toXMPP: true, window: 64}, {window: 64}} {
-			if _, err := r.run(ctx, l, b.opt.warmup); err != nil {
-				return err
-			}
 		}
 		got, err := r.measureLatency(ctx, b.opt.latency)
 		if err != nil {
