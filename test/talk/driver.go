@@ -3,6 +3,7 @@
 package talk
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -76,11 +77,7 @@ func (d *Driver) Logout(context.Context, bridges.Account) error { return nil }
 
 // Open implements bridges.Driver.
 func (d *Driver) Open(a bridges.Account, sink bridges.Sink) (bridges.Network, error) {
-	nick := a.Settings["nick"]
-	if nick == "" {
-		nick = a.Nick
-	}
-	return &link{hub: d.Hub, sink: sink, nick: nick}, nil
+	return &link{hub: d.Hub, sink: sink, nick: cmp.Or(a.Settings["nick"], a.Nick)}, nil
 }
 
 func id(nick string) bridges.UserID { return bridges.UserID(strings.ToLower(nick)) }
@@ -113,9 +110,7 @@ type action struct {
 // Run implements bridges.Network.
 func (l *link) Run(ctx context.Context, start bridges.Start) error {
 	l.hub.mu.Lock()
-	if start.Nick != "" {
-		l.nick = start.Nick
-	}
+	l.nick = cmp.Or(start.Nick, l.nick)
 	if l.hub.people[id(l.nick)] != nil {
 		l.hub.mu.Unlock()
 		return bridges.NewError(bridges.Conflict, "Somebody has this name.")
@@ -124,7 +119,7 @@ func (l *link) Run(ctx context.Context, start bridges.Start) error {
 	todo, news, broken := make(chan action, maxTodo), make(chan bridges.Event, maxNews), make(chan struct{})
 	l.todo, l.news, l.broken, l.rooms, l.last, l.stall = todo, news, broken, map[bridges.RoomID]bool{}, nil, false
 	l.hub.mu.Unlock()
-	defer l.end(ctx, todo)
+	defer l.end(ctx, todo, news)
 	err := l.sink.Emit(ctx, &bridges.State{Kind: bridges.Online, Text: "connected"})
 	for err == nil {
 		select {
@@ -157,10 +152,10 @@ func (l *link) perform(ctx context.Context, a action) error {
 	}
 	e := a.do()
 	l.hub.mu.Unlock()
-	if e != nil {
-		return l.sink.Emit(ctx, &bridges.Failed{Ref: a.ref, Err: e})
+	if e == nil {
+		return nil
 	}
-	return nil
+	return l.sink.Emit(ctx, &bridges.Failed{Ref: a.ref, Err: e})
 }
 
 func failed(ref bridges.Ref) *bridges.Failed {
@@ -168,7 +163,7 @@ func failed(ref bridges.Ref) *bridges.Failed {
 }
 
 // end leaves the network and gives everything that waits its outcome.
-func (l *link) end(ctx context.Context, todo chan action) {
+func (l *link) end(ctx context.Context, todo chan action, news chan bridges.Event) {
 	l.hub.mu.Lock()
 	l.last = map[bridges.RoomID][]bridges.Member{}
 	for room := range l.rooms {
@@ -178,6 +173,9 @@ func (l *link) end(ctx context.Context, todo chan action) {
 	delete(l.hub.people, id(l.nick))
 	l.todo = nil
 	l.hub.mu.Unlock()
+	for len(news) > 0 {
+		_ = l.sink.Emit(ctx, <-news)
+	}
 	for len(todo) > 0 {
 		_ = l.sink.Emit(ctx, failed((<-todo).ref))
 	}
