@@ -45,6 +45,7 @@ type asked struct {
 	keys  []archive.Key // these lines only
 	none  bool          // nothing can fit
 	limit int
+	older int // how often the network was asked for what was said earlier
 }
 
 func (s *Session) archiveQuery(st *component.Stanza, r *room, addr bridges.Address) {
@@ -53,12 +54,19 @@ func (s *Session) archiveQuery(st *component.Stanza, r *room, addr bridges.Addre
 		s.archiveRefused(st, err)
 		return
 	}
-	var page archivePage
 	if a.none {
+		var page archivePage
 		page.complete, page.counted = true, a.limit == 0
 		s.sendPage(st, a, &page)
 		return
 	}
+	s.askArchive(st, r, addr, a)
+}
+
+// askArchive asks the archive, outside the session, and answers.
+func (s *Session) askArchive(st *component.Stanza, r *room, addr bridges.Address, a *asked) {
+	var page archivePage
+	reaches := r.reachesBack()
 	if !s.work(func() func() {
 		ctx, cancel := s.m.queryContext()
 		defer cancel()
@@ -74,13 +82,16 @@ func (s *Session) archiveQuery(st *component.Stanza, r *room, addr bridges.Addre
 			var more bool
 			page.lines, more, err = s.m.archive.Lines(ctx, &a.q)
 			page.complete = !more
+			if err == nil && reaches {
+				page.firstLine, err = s.m.first(ctx, &a.q)
+			}
 		}
 		return func() {
 			if err != nil {
 				s.archiveRefused(st, err)
 				return
 			}
-			s.sendPage(st, a, &page)
+			s.answerPage(st, r, addr, a, &page)
 		}
 	}) {
 		s.refuse(st, StanzaError(errBusy))
@@ -211,10 +222,11 @@ func (s *Session) narrow(q *archive.Query, with component.JID, r *room, addr bri
 
 // archivePage is what a question came to.
 type archivePage struct {
-	lines    []archive.Line
-	complete bool
-	count    int
-	counted  bool
+	firstLine *archive.Line // of all the user sees of the room, where that was asked
+	lines     []archive.Line
+	complete  bool
+	count     int
+	counted   bool
 }
 
 // pageOfKeys finds the lines that were asked for by id: all of them, or an error

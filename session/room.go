@@ -53,6 +53,7 @@ type room struct {
 	self       bridges.Member            // as last shown
 	sent       int                       // lines without an outcome
 	saying     chain                     // what the user says, where it refers to lines
+	older      older                     // what was said before the archive begins
 	hearing    chain                     // what refers to earlier lines
 	reacts     map[string][]string       // the user's reactions, by message id
 	rec        *archive.Member           // records the lines; nil: they are not recorded

@@ -31,6 +31,10 @@ type Script struct {
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	// Older is what was said in rooms, oldest first; FailHistory is what asking for it
+	// comes to instead.
+	Older       map[bridges.RoomID][]*bridges.Message
+	FailHistory error
 	// History is what rooms come with, by name.
 	History map[string][]*bridges.Message
 
