@@ -29,7 +29,11 @@ func (s *Server) createRoom(q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object{"room_id": r.ID}, nil
+	out := object{"room_id": r.ID}
+	if alias := r.stateField("m.room.canonical_alias", "alias"); alias != "" {
+		out["room_alias"] = alias
+	}
+	return out, nil
 }
 
 // membershipRequest is the body of all that changes memberships.

@@ -116,7 +116,7 @@ func (s *Server) found(u *User, o RoomOptions) (*Room, error) {
 // furnish adds the state a new room has.
 func (r *Room) furnish(u *User, o RoomOptions, alias string) {
 	levels := object{
-		"users": object{}, "users_default": 0, "events_default": 0, "state_default": 50, "ban": 50, "kick": 50, "redact": 50, "invite": 0,
+		"users": object{}, "notifications": object{"room": 50}, "users_default": 0, "events_default": 0, "state_default": 50, "ban": 50, "kick": 50, "redact": 50, "invite": 0,
 		"events": object{
 			"m.room.name": 50, "m.room.power_levels": 100, "m.room.history_visibility": 100, "m.room.canonical_alias": 50,
 			"m.room.avatar": 50, "m.room.tombstone": 100, "m.room.server_acl": 100, "m.room.encryption": 100,

@@ -105,9 +105,11 @@ func (w *writer) event(e *Event, v view) {
 	w.key("age").int(max(0, v.now.Sub(e.At).Milliseconds()))
 	if e.was != nil {
 		w.key("prev_content").raw(e.was.Content)
+		w.key("prev_sender").str(e.was.Sender)
 		w.key("replaces_state").str(e.was.ID)
 	}
 	if e.because != nil {
+		w.key("redacted_by").str(e.because.ID)
 		w.key("redacted_because").event(e.because, view{room: v.room, now: v.now})
 	}
 	if e.txn != "" && v.dev == e.device {

@@ -3,6 +3,7 @@ package matrixtest
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,5 +203,18 @@ func TestFound(t *testing.T) {
 	must(c.JoinRoom(t.Context(), "#room:"+name, nil))(t)
 	if r.Membership(c.user) != "join" {
 		t.Fatal(r.Membership(c.user))
+	}
+}
+
+// TestOldPaths serves clients that know no v3.
+func TestOldPaths(t *testing.T) {
+	s := New(t)
+	c := login(t, s, "alice")
+	r := public(s, "Room", "alice")
+	for _, path := range []string{"client/r0/account/whoami", "client/r0/rooms/" + r.ID + "/state/x%2Fy/a%2Fb", "media/r0/config"} {
+		a := c.ask("GET", "/_matrix/"+path, "")
+		if want := map[bool]int{true: 404, false: 200}[strings.Contains(path, "state")]; a.status != want || a.json(t)["errcode"] == "M_UNRECOGNIZED" {
+			t.Errorf("%s: %+v", path, a)
+		}
 	}
 }

@@ -83,6 +83,12 @@ func (s *Server) serve(w http.ResponseWriter, h *http.Request) {
 	}
 	defer s.busy.Done()
 	w.Header().Set("Access-Control-Allow-Origin", "*")
+	for _, part := range []string{"/_matrix/client/", "/_matrix/media/"} { // older clients say r0
+		if rest, ok := strings.CutPrefix(h.URL.Path, part+"r0/"); ok {
+			h.URL.Path = part + "v3/" + rest
+			h.URL.RawPath = strings.Replace(h.URL.RawPath, "/r0/", "/v3/", 1)
+		}
+	}
 	s.mux.ServeHTTP(w, h)
 }
 
