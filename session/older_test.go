@@ -37,7 +37,7 @@ func (w *world) page(query string) (bodies []string, fin string) {
 	return bodies, fin
 }
 
-func rsm(s string) string { return "<set xmlns='http://jabber.org/protocol/rsm'>" + s + "</set>" }
+func paging(s string) string { return "<set xmlns='http://jabber.org/protocol/rsm'>" + s + "</set>" }
 
 // TestOlderOnDemand: who pages back behind the beginning of the archive gets what the
 // network has from before, in place, once, and then from the archive.
@@ -48,7 +48,7 @@ func TestOlderOnDemand(t *testing.T) {
 		var all []string
 		before := ""
 		for range 20 {
-			bodies, fin := w.page(rsm("<max>30</max><before>" + before + "</before>"))
+			bodies, fin := w.page(paging("<max>30</max><before>" + before + "</before>"))
 			all = append(bodies, all...)
 			if strings.Contains(fin, `complete="true"`) {
 				break
@@ -64,7 +64,7 @@ func TestOlderOnDemand(t *testing.T) {
 			t.Fatalf("%d lines, from %q to %q", len(all), all[0], all[len(all)-1])
 		}
 		asked := len(w.net().Calls())
-		if bodies, _ := w.page(rsm("<max>5</max><before/>")); len(bodies) != 5 {
+		if bodies, _ := w.page(paging("<max>5</max><before/>")); len(bodies) != 5 {
 			t.Errorf("%q", bodies)
 		}
 		if n := len(w.net().Calls()); n != asked {
@@ -93,11 +93,11 @@ func TestOlderFails(t *testing.T) {
 		w.driver.Older = map[bridges.RoomID][]*bridges.Message{"#room": olderLines(3)}
 		w.driver.FailHistory = bridges.NewError(bridges.Timeout, "no")
 		w.say(roomLine("$new", "new"))
-		if bodies, fin := w.page(rsm("<max>10</max><before/>")); len(bodies) != 1 || !strings.Contains(fin, "<fin") {
+		if bodies, fin := w.page(paging("<max>10</max><before/>")); len(bodies) != 1 || !strings.Contains(fin, "<fin") {
 			t.Errorf("%q, %s", bodies, fin)
 		}
 		w.driver.FailHistory = nil
-		if bodies, fin := w.page(rsm("<max>10</max><before/>")); len(bodies) != 4 || !strings.Contains(fin, `complete="true"`) {
+		if bodies, fin := w.page(paging("<max>10</max><before/>")); len(bodies) != 4 || !strings.Contains(fin, `complete="true"`) {
 			t.Errorf("%q, %s", bodies, fin)
 		}
 	})
