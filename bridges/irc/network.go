@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"transportd/bridges"
+	"transportd/bridges/guard"
 	"transportd/bridges/irc/ircconn"
 )
 
@@ -301,7 +302,7 @@ func (n *network) options(ctx context.Context, start bridges.Start) (ircconn.Opt
 		Go: func(f func()) { n.sink.Go(func(context.Context) { f() }) },
 	}
 	if !l.private {
-		o.Allow = ircconn.PublicOnly
+		o.Allow = guard.PublicOnly
 	}
 	if l.source.IsValid() {
 		o.Dial = dialFrom(l.source)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"transportd/bridges/guard"
 	"transportd/internal/irctest"
 )
 
@@ -307,7 +308,7 @@ func TestAddressOrder(t *testing.T) {
 	} {
 		var tried []string
 		o := Options{
-			Endpoints: []Endpoint{{Host: "irc.test", Port: 6667}}, Nick: "alice", Resolver: r, Family: tc.family, Allow: PublicOnly,
+			Endpoints: []Endpoint{{Host: "irc.test", Port: 6667}}, Nick: "alice", Resolver: r, Family: tc.family, Allow: guard.PublicOnly,
 			Dial: func(_ context.Context, network, addr string) (net.Conn, error) {
 				tried = append(tried, addr)
 				return nil, errors.New("unreachable")

@@ -100,7 +100,7 @@ type Options struct {
 	Resolver  Resolver // nil: the system's
 	Dial      DialFunc // nil: the system's; for a source address or a proxy
 	// Allow is asked for every address after the name was resolved and before
-	// it is dialled; an error refuses the address. nil allows all. See PublicOnly.
+	// it is dialled; an error refuses the address. nil allows all. See guard.PublicOnly.
 	Allow func(netip.Addr) error
 	TLS   TLSOptions
 	// Limiter paces connections to the same host; nil: no limit.

@@ -1,4 +1,5 @@
-package ircconn
+// Package guard says which addresses a stranger may make the gateway connect to.
+package guard
 
 import (
 	"errors"
@@ -6,7 +7,7 @@ import (
 )
 
 // ErrNotPublic is why PublicOnly refuses an address.
-var ErrNotPublic = errors.New("ircconn: not a public address")
+var ErrNotPublic = errors.New("not a public address")
 
 // notPublic are the ranges no stranger may make us connect to, from the IANA
 // special-purpose registries (RFC 6890 and later). Tunnels that carry an IPv4
