@@ -486,12 +486,14 @@ func TestOpsInJournal(t *testing.T) {
 	room := archive.Room{"g", "n", "#r", "o"}
 	key := archive.Key{12345678, 9}
 	ops := []archive.Op{
-		&archive.AddLine{room, archive.Line{Key: key, Only: "a", Self: true, Nick: "n", Body: strings.Repeat("ü", 5000), ID: "i", NetID: "x", Occupant: "o", Extra: []byte("<x/>"), Edited: 5, Retracted: 6}},
-		&archive.AddLine{room, archive.Line{Key: key, Except: "b"}},
+		&archive.AddLine{room, archive.Line{Key: key, Only: "a", Self: true, Nick: "n", Body: strings.Repeat("ü", 5000), ID: "i", NetID: "x", Occupant: "o", Extra: []byte("<x/>"), Edited: 5, Retracted: 6}, true},
+		&archive.AddLine{room, archive.Line{Key: key, Except: "b"}, false},
 		&archive.Enter{room, "u", "j", -1}, &archive.Leave{room, "u", 1 << 60},
 		&archive.Restrict{room, key, "", "e"}, &archive.Amend{room, key, "b", []byte("y"), 1, 2},
-		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", true, false}},
+		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "", true, false}},
+		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "$net", false, true}},
 		&archive.SettlePrivate{"g", "u", key, true},
+		&archive.SaveState{"g", "u", "n", map[string][]byte{"gone": nil, "empty": {}, "sync": []byte("s1")}},
 	}
 	for _, op := range ops {
 		b := archive.AppendOp(nil, op)

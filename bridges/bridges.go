@@ -58,6 +58,7 @@ type Info struct {
 	RoomType     string    // disco type of a conference identity: "irc" or "text"
 	Prompt       string    // asked by jabber:iq:gateway: "Channel or nickname"
 	PromptDesc   string    // one sentence of help with it
+	FoldsCase    bool      // names that differ in the case of ASCII letters only are the same, on every network
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
 }
 
@@ -76,9 +77,7 @@ type Driver interface {
 	// error is an *Error of kind NotFound or Forbidden (a network the operator
 	// does not allow), with words for the user.
 	Parse(local string) (Address, error)
-	// Format is the inverse of Parse, unescaped. Spellings that the network takes
-	// for the same name as far as is known without asking it give the same result:
-	// addresses of rooms and people are made from what the network writes.
+	// Format is the inverse of Parse, unescaped.
 	Format(Address) string
 	// ParsePrompt turns what people type ("#linux on libera") into an address.
 	ParsePrompt(text string) (Address, error)
@@ -131,13 +130,13 @@ type Account struct {
 	Network  NetworkID
 	Nick     string            // the nick to use when Settings has none
 	Settings map[string]string // by Field.Name, secrets included; nil: not registered
-	State    State             // what the driver itself has stored; nil: nothing can be
+	State    StateStore        // what the driver itself has stored; nil: nothing can be
 	Log      *slog.Logger
 }
 
-// State is what a driver has stored of an account with Sink.Commit. It goes when
+// StateStore is what a driver has stored of an account with Sink.Commit. It goes when
 // the account is removed.
-type State interface {
+type StateStore interface {
 	// Load returns everything under names that begin with prefix. It blocks on the
 	// database, and waits for what was committed before.
 	Load(ctx context.Context, prefix string) (map[string][]byte, error)

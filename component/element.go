@@ -142,6 +142,21 @@ func (e *Element) Children() iter.Seq[*Element] {
 	}
 }
 
+// Content yields character data and direct children in document order: of each
+// pair one is set.
+func (e *Element) Content() iter.Seq2[string, *Element] {
+	return func(yield func(string, *Element) bool) {
+		if e == nil || e.text != "" && !yield(e.text, nil) {
+			return
+		}
+		for c := e.first; c != nil; c = c.next {
+			if c.isText() && !yield(c.text, nil) || !c.isText() && !yield("", c) {
+				return
+			}
+		}
+	}
+}
+
 // Decode reads the element into v with encoding/xml. Only this element and what
 // it holds is looked at, so a payload that does not fit v costs an error here
 // and nothing else. v is usually a type of gosrc.io/xmpp/stanza.

@@ -64,7 +64,7 @@ func BenchmarkLineToClient(b *testing.B) {
 	ev := &bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person("bob"), Body: "a line of about the usual length, as people write them", At: time.Now()}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := r.emit(b.Context(), r.l, ev); err != nil {
+		if err := r.emit(b.Context(), input{l: r.l, ev: ev}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func BenchmarkLineFromClient(b *testing.B) {
 		w := &spoken{r: r, st: st}
 		r.sent++
 		ref := r.expect(r.l, w)
-		if err := r.emit(b.Context(), r.l, &bridges.Message{Ref: ref, Place: bridges.Place{Room: "#room"}, Self: true}); err != nil {
+		if err := r.emit(b.Context(), input{l: r.l, ev: &bridges.Message{Ref: ref, Place: bridges.Place{Room: "#room"}, Self: true}}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"transportd/archive"
@@ -24,6 +25,8 @@ type contact struct {
 	address string // what Address.Name of the person is; empty: nick
 	via     string // the user last wrote to the occupant in the room with this local part; empty: to the person
 	asked   bool   // the user wrote first, so notices belong to the chat
+	saying  chain
+	hearing chain
 	lastUse time.Time
 }
 
@@ -86,15 +89,14 @@ func (s *Session) personMessage(st *component.Stanza, addr bridges.Address) {
 	if s.inviteByDirect(st, addr) {
 		return
 	}
-	out, ok := s.privateText(st)
-	if !ok {
+	if !sayable(st) {
 		return
 	}
 	s.withLink(st, addr.Network, func(l *link) {
 		id := l.net.UserID(addr.Name)
 		c := s.contact(l, id, addr.Name)
 		c.via, c.asked = "", true
-		s.sendPrivate(st, c, out)
+		s.sayPrivate(st, c)
 	})
 }
 
@@ -103,8 +105,7 @@ func (r *room) onPrivate(st *component.Stanza) {
 	if st.Type == "error" {
 		return
 	}
-	out, ok := r.privateText(st)
-	if !ok {
+	if !sayable(st) {
 		return
 	}
 	if r.state != roomIn {
@@ -117,22 +118,53 @@ func (r *room) onPrivate(st *component.Stanza) {
 		return
 	}
 	c := r.contact(r.l, member.ID, member.Nick)
-	c.via, c.asked = r.jid.Local, true
-	r.sendPrivate(st, c, out)
+	c.via, c.asked, c.address = r.jid.Local, true, member.Address
+	r.sayPrivate(st, c)
 }
 
-// privateText is the text of a one-to-one message, with words for what the
-// network has no form for.
-func (s *Session) privateText(st *component.Stanza) (bridges.Outgoing, bool) {
+// sayable tells whether a one-to-one stanza says anything to the person: more than
+// that somebody writes, or has read.
+func sayable(st *component.Stanza) bool {
+	if _, ok := xep.ParseReactions(st.Element); ok {
+		return true
+	}
+	body, _ := st.Body()
+	return strings.TrimSpace(body) != "" || xep.ParseRetract(st.Element) != "" || st.Child(xep.NSOOB, "x") != nil
+}
+
+// privateWords is a one-to-one message as text, with words for what the network has
+// no form for.
+func (s *Session) privateWords(st *component.Stanza, n native) (bridges.Outgoing, bool) {
 	var nowhere room // one-to-one lines are not remembered: nothing to quote from
 	nowhere.Session = s
-	if _, ok := xep.ParseReactions(st.Element); ok {
-		re, _ := xep.ParseReactions(st.Element)
-		if len(re.Emoji) == 0 {
-			return bridges.Outgoing{}, false
-		}
+	if re, ok := xep.ParseReactions(st.Element); ok && len(re.Emoji) == 0 {
+		return bridges.Outgoing{}, false
 	}
-	return nowhere.readable(st)
+	return nowhere.inWords(st, n)
+}
+
+// sayPrivate says something to a person, in as good a form as the network has.
+func (s *Session) sayPrivate(st *component.Stanza, c *contact) {
+	caps := c.l.net.Capabilities(bridges.Place{User: c.id})
+	if !refersToLines(&caps) && !caps.HTML {
+		if out, ok := s.privateWords(st, native{}); ok {
+			s.sendPrivate(st, c, func(ref bridges.Ref) error { return c.l.net.Send(ref, bridges.Place{User: c.id}, out) })
+		}
+		return
+	}
+	if c.saying.full() {
+		s.refuse(st, StanzaError(bridges.NewError(bridges.RateLimited, "")))
+		return
+	}
+	spot := c.spot(s, &caps)
+	c.saying.do(func(done func()) {
+		spot.utter(st, func(do ask) {
+			if do != nil {
+				s.sendPrivate(st, c, do)
+			}
+			done()
+		})
+	})
 }
 
 // withLink runs f once the network can be spoken to, connecting where needed;
@@ -159,23 +191,21 @@ func (s *Session) withLink(st *component.Stanza, id bridges.NetworkID, f func(*l
 	})
 }
 
-// sendPrivate sends a line to a person; a receipt (XEP-0184) follows when the
+// sendPrivate has something said to a person; a receipt (XEP-0184) follows when the
 // network has taken it.
-func (s *Session) sendPrivate(st *component.Stanza, c *contact, out bridges.Outgoing) {
+func (s *Session) sendPrivate(st *component.Stanza, c *contact, do ask) {
 	s.act(c.l, outcomeFunc(func(ev bridges.Event) {
-		switch ev := ev.(type) {
-		case *bridges.Message:
-			s.m.stats.toNetwork.Add(1)
-			s.recordSent(st, c, timeOr(ev.At, time.Now()))
-			if xep.WantsReceipt(st.Element) && st.ID != "" {
-				s.receipt(st)
-			}
-		case *bridges.Failed:
-			s.refuse(st, lineError(ev.Err))
+		id, at, err := outcomeOf(ev)
+		if err != nil {
+			s.refuse(st, lineError(err))
+			return
 		}
-	}), func(ref bridges.Ref) error {
-		return c.l.net.Send(ref, bridges.Place{User: c.id}, out)
-	})
+		s.m.stats.toNetwork.Add(1)
+		s.recordSent(st, c, id, timeOr(at, time.Now()))
+		if xep.WantsReceipt(st.Element) && st.ID != "" {
+			s.receipt(st)
+		}
+	}), do)
 }
 
 // receipt tells a client that its line was taken.
@@ -200,17 +230,18 @@ type keptMessage struct {
 	at   time.Time
 	via  string // local part of the room it belongs to
 	key  archive.Key
+
+	net   bridges.MessageID // what the network calls it, where it refers to lines by that
+	extra []byte            // further children of the message, as XML
 }
 
 // onPrivateMessage is a private line from the network.
 func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	if ev.Self {
-		return // the user's own line from another client of the network's
+		s.noteOwn(l, ev)
+		return
 	}
-	body := ev.Body
-	if ev.Kind == bridges.Emote {
-		body = "/me " + body
-	}
+	body := bodyOf(ev)
 	c := s.contacts[contactKey(l, ev.Place.User)]
 	if ev.Kind == bridges.Notice && (c == nil || !c.asked) {
 		l.notice(&bridges.ServerNotice{From: ev.From.Nick, Text: body})
@@ -218,11 +249,27 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	}
 	c = s.contact(l, ev.Place.User, ev.From.Nick)
 	c.nick, c.address = ev.From.Nick, ev.From.Address
+	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
+	if refersToLines(&caps) {
+		s.heardPrivate(c, ev)
+		return
+	}
+	s.tellPrivate(c, ev, nil)
+}
+
+// tellPrivate stores and delivers a private line; extra are its children beside the
+// text.
+func (s *Session) tellPrivate(c *contact, ev *bridges.Message, adorn func(*keptMessage)) {
+	l := c.l
+	body := bodyOf(ev)
 	now := time.Now()
 	s.m.stats.toUsers.Add(1)
 	k := keptMessage{from: s.m.personJID(l.id, &ev.From), nick: ev.From.Nick, body: body, id: s.m.lineID(string(ev.ID), now), at: timeOr(ev.At, now)}
 	if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
 		k.via = c.via
+	}
+	if adorn != nil {
+		adorn(&k)
 	}
 	s.recordPrivate(&k)
 	s.showPrivate(k, ev.Replay)
@@ -247,7 +294,11 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 		from, to = k.from, []component.JID{s.user}
 	}
 	for _, jid := range to {
-		o := component.NewMessage(from, jid, "chat", k.id).Elem("", "body", k.body)
+		o := component.NewMessage(from, jid, "chat", k.id)
+		if k.body != "" {
+			o.Elem("", "body", k.body)
+		}
+		o.AppendChildren(k.extra)
 		if inRoom {
 			o.Start(xep.NSMUCUser, "x").End()
 			xep.AppendPrivate(o)

@@ -155,6 +155,24 @@ func (s *Session) onEvent(l *link, ev bridges.Event) {
 			return
 		}
 		s.onPrivateMessage(l, ev)
+	case *bridges.Reacted:
+		if ev.Ref != 0 && s.settle(ev.Ref, ev) {
+			return
+		}
+		if ev.Place.Room == "" {
+			s.onPrivateReacted(l, ev)
+			return
+		}
+		s.inRoom(l, ev.Place.Room, func(r *room) { r.onReacted(ev) })
+	case *bridges.Retracted:
+		if ev.Ref != 0 && s.settle(ev.Ref, ev) {
+			return
+		}
+		if ev.Place.Room == "" {
+			s.onPrivateRetracted(l, ev)
+			return
+		}
+		s.inRoom(l, ev.Place.Room, func(r *room) { r.onRetracted(ev) })
 	case *bridges.State:
 		l.state(ev)
 	case *bridges.Failed:

@@ -248,6 +248,7 @@ type world struct {
 	store  *memStore
 	policy Policy
 	next   int
+	ids    int
 
 	archive *archive.Archive // nil: nothing is recorded
 	lines   *archivetest.Model

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"transportd/archive"
+	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
 )
@@ -19,9 +20,10 @@ const (
 // line is something said in a room.
 type line struct {
 	seq  uint64
-	id   string // message id
-	sid  string // stanza-id
-	from string // occupant's nick; empty: the room itself
+	id   string            // message id
+	sid  string            // stanza-id
+	net  bridges.MessageID // what the network calls it, where it refers to lines by that
+	from string            // occupant's nick; empty: the room itself
 	body string
 	at   time.Time
 	came int64  // when the stream had taken it, in nanoseconds of our clock
@@ -29,7 +31,7 @@ type line struct {
 	self bool
 
 	key       archive.Key // in the archive; zero: not there
-	extra     []byte      // further children as XML, of a line from the archive
+	extra     []byte      // further children as XML
 	retracted int64       // when it was taken back, in microseconds
 }
 

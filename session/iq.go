@@ -33,6 +33,8 @@ func roomHandler(key iqKey) func(*room, *component.Stanza) {
 		return (*room).getAdmin
 	case iqKey{"set", xep.NSMUCAdmin, "query"}:
 		return (*room).setAdmin
+	case iqKey{"set", xep.NSModerate, "moderate"}:
+		return (*room).moderate
 	case iqKey{"get", xep.NSPing, "ping"}:
 		return (*room).pong
 	}

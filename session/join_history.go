@@ -41,7 +41,7 @@ func wanted(h xep.History, usual int) (limit int, since time.Time) {
 
 // admit shows a client the room, once its history has been read.
 func (r *room) admit(st *seat) {
-	if st.reading {
+	if st.reading || r.catchingUp {
 		return
 	}
 	usual := historyLines

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -328,10 +329,34 @@ func (m *Manager) personJID(id bridges.NetworkID, p *bridges.Member) component.J
 	if name == "" {
 		name = p.Nick
 	}
-	return m.jid(bridges.Address{Kind: bridges.AddressPerson, Network: id, Name: name})
+	return m.jid(bridges.Address{Kind: bridges.AddressPerson, Network: id, Name: m.fold(name)})
 }
 
 // roomJID is the address of a room.
 func (m *Manager) roomJID(id bridges.NetworkID, name string) component.JID {
-	return m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: id, Name: name})
+	return m.jid(bridges.Address{Kind: bridges.AddressRoom, Network: id, Name: m.fold(name)})
+}
+
+// fold gives names that are the same one address, which is then also the same after
+// a server has folded it.
+func (m *Manager) fold(name string) string {
+	if m.info.FoldsCase {
+		return lowerASCII(name)
+	}
+	return name
+}
+
+// lowerASCII folds as every XMPP server folds ASCII.
+func lowerASCII(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
+			return strings.Map(func(r rune) rune {
+				if 'A' <= r && r <= 'Z' {
+					return r + 'a' - 'A'
+				}
+				return r
+			}, s)
+		}
+	}
+	return s
 }

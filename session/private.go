@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"transportd/archive"
+	"transportd/bridges"
 	"transportd/component"
 )
 
@@ -40,12 +41,12 @@ type private struct {
 // recordPrivate stores a one-to-one line from the network until it has reached the
 // user, and for export.
 func (s *Session) recordPrivate(k *keptMessage) {
-	if s.m.archive == nil || !s.recordsPrivate() {
+	if s.m.archive == nil || !s.recordsPrivate() || k.body == "" {
 		return
 	}
 	key := s.m.archive.NewKey(k.at)
 	if !s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
-		Key: key, Peer: k.from.String(), Nick: k.nick, Via: k.via, ID: k.id, Body: k.body, Pending: true,
+		Key: key, Peer: k.from.String(), Nick: k.nick, Via: k.via, ID: k.id, Body: k.body, NetID: string(k.net), Pending: true,
 	}}) {
 		s.m.stats.unrecorded.Add(1)
 		return
@@ -54,13 +55,15 @@ func (s *Session) recordPrivate(k *keptMessage) {
 }
 
 // recordSent stores a one-to-one line of the user's that the network has taken.
-func (s *Session) recordSent(st *component.Stanza, c *contact, at time.Time) {
+func (s *Session) recordSent(st *component.Stanza, c *contact, id bridges.MessageID, at time.Time) {
 	body, _ := st.Body()
+	peer := s.peer(c)
+	s.noteName(privateName{peer: peer, id: st.ID, net: id, own: true})
 	if s.m.archive == nil || !s.recordsPrivate() || body == "" {
 		return
 	}
 	if !s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
-		Key: s.m.archive.NewKey(at), Peer: s.m.personJID(c.l.id, &bridges.Member{Nick: c.nick, Address: c.address}).String(), Nick: c.nick, Via: c.via, ID: st.ID, Body: body, Out: true,
+		Key: s.m.archive.NewKey(at), Peer: peer, Nick: c.nick, Via: c.via, ID: st.ID, Body: body, NetID: string(id), Out: true,
 	}}) {
 		s.m.stats.unrecorded.Add(1)
 	}
@@ -211,7 +214,7 @@ func (s *Session) loadPending() {
 					continue // it came after the restart
 				}
 				if from, err := component.ParseJID(p.Peer); err == nil {
-					back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key})
+					back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key, net: bridges.MessageID(p.NetID)})
 				}
 			}
 			for _, k := range append(back, s.takeKept()...) {

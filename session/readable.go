@@ -17,6 +17,11 @@ const quoteLength = 60
 // network has no form for — an edit, a reply, a reaction, a retraction — comes
 // as words, once. False: there is nothing to say.
 func (r *room) readable(st *component.Stanza) (bridges.Outgoing, bool) {
+	return r.inWords(st, native{})
+}
+
+// inWords is readable where the network has a form for some of it.
+func (r *room) inWords(st *component.Stanza, n native) (bridges.Outgoing, bool) {
 	body, _ := st.Body()
 	if reactions, ok := xep.ParseReactions(st.Element); ok {
 		return r.reactionText(reactions)
@@ -28,11 +33,11 @@ func (r *room) readable(st *component.Stanza) (bridges.Outgoing, bool) {
 		if fb, ok := xep.ParseFallback(st.Element, xep.NSReply); ok {
 			body = fb.Strip(body)
 		}
-		if body != "" {
+		if body != "" && !n.reply {
 			body = r.replyText(reply.ID, reply.To, body)
 		}
 	}
-	if xep.ParseReplace(st.Element) != "" && body != "" {
+	if xep.ParseReplace(st.Element) != "" && body != "" && !n.edit {
 		if rest, emote := strings.CutPrefix(body, "/me "); emote {
 			return bridges.Outgoing{Kind: bridges.Emote, Body: rest + " (corrected)"}, true
 		}

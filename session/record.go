@@ -94,7 +94,7 @@ func (r *room) recordOwn(l *line, st *component.Stanza) {
 		r.record(l, archive.Heard{})
 		return
 	}
-	r.record(l, archive.Heard{Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })})
+	r.record(l, archive.Heard{NetID: string(l.net), Named: l.net != "", Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })})
 	if id := xep.ParseRetract(st.Element); id != "" {
 		now := time.Now()
 		tombstone := component.Fragment(func(o *component.Out) { xep.AppendRetracted(o, l.id, now) })
@@ -241,12 +241,24 @@ func (r *room) playedBack(batch []*bridges.Message, known []bool) {
 		r.comparePlayback()
 		return
 	}
+	r.caughtUp()
 	// A playback comes in one go; the next one is compared afresh.
 	r.after(playbackAgain*10, func() {
 		if r.played == p && !p.busy && len(p.waiting) == 0 {
 			r.played = nil
 		}
 	})
+}
+
+// caughtUp is called when what the network had kept for the room is in the archive:
+// now the clients that wait are shown the room with it.
+func (r *room) caughtUp() {
+	if r.catchingUp {
+		r.catchingUp = false
+		if r.state == roomIn {
+			r.admitAll()
+		}
+	}
 }
 
 // bodyOf is a message's text as users see it.
@@ -263,7 +275,7 @@ func bodyOf(ev *bridges.Message) string {
 
 // stored is a line of the archive as the room shows lines.
 func stored(a *archive.Line) line {
-	l := line{key: a.Key, id: a.ID, sid: a.Key.String(), from: a.Nick, body: a.Body, at: a.Time(), occ: a.Occupant, self: a.Self,
+	l := line{key: a.Key, id: a.ID, net: bridges.MessageID(a.NetID), sid: a.Key.String(), from: a.Nick, body: a.Body, at: a.Time(), occ: a.Occupant, self: a.Self,
 		extra: a.Extra, retracted: a.Retracted}
 	if l.id == "" {
 		l.id = l.sid

@@ -52,9 +52,12 @@ type room struct {
 	shown      map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
 	self       bridges.Member            // as last shown
 	sent       int                       // lines without an outcome
+	saying     chain                     // what the user says, where it refers to lines
+	hearing    chain                     // what refers to earlier lines
 	reacts     map[string][]string       // the user's reactions, by message id
 	rec        *archive.Member           // records the lines; nil: they are not recorded
 	played     *playback                 // old lines from the network; nil: none
+	catchingUp bool                      // what the network kept is being compared with the archive
 	unrecorded bool                      // the archive could not take the last line, and the user was told
 	part       *time.Timer
 	rejoin     bool // wanted again while leaving

@@ -183,7 +183,7 @@ func (r *room) getAdmin(st *component.Stanza) {
 	for _, m := range append(members, self) {
 		a, role := affiliationNames[m.Affiliation], roleNames[m.Role]
 		if want.Affiliation == a || want.Affiliation == "" && want.Role == role {
-			out = append(out, xep.AdminItem{Affiliation: a, Role: role, Nick: r.occupant(m.Nick).Resource, JID: r.m.personJID(r.l.id, m).String()})
+			out = append(out, xep.AdminItem{Affiliation: a, Role: role, Nick: r.occupant(m.Nick).Resource, JID: r.m.personJID(r.l.id, &m).String()})
 		}
 	}
 	slices.SortFunc(out, func(a, b xep.AdminItem) int { return strings.Compare(a.Nick, b.Nick) })

@@ -120,6 +120,7 @@ func (m *Manager) roomNamed(to component.JID, text string) (component.JID, bridg
 	if addr.Kind != bridges.AddressRoom {
 		return component.JID{}, addr, errNoRoom
 	}
+	addr.Name = m.fold(addr.Name)
 	return m.jid(addr), addr, nil
 }
 

@@ -205,13 +205,22 @@ func (r *room) onEntered(ev *bridges.Entered) {
 	r.nick, r.self = ev.Self.Nick, ev.Self
 	r.startRecording()
 	r.noteEntered()
+	r.catchingUp = r.rec != nil && len(ev.History) > 0
+	for _, m := range ev.History {
+		r.onMessage(m)
+	}
+	r.admitAll()
+	if len(r.seats) == 0 && !r.stays() && r.part == nil {
+		r.leaveNetwork("")
+	}
+}
+
+// admitAll shows the room to the clients that wait for it.
+func (r *room) admitAll() {
 	for _, st := range slices.Clone(r.seats) {
 		if !st.in && !st.unsure {
 			r.admit(st)
 		}
-	}
-	if len(r.seats) == 0 && !r.stays() && r.part == nil {
-		r.leaveNetwork("")
 	}
 }
 

@@ -31,6 +31,11 @@ func (r *room) onGroupchat(st *component.Stanza) {
 		r.refuse(st, StanzaError(bridges.NewError(bridges.Offline, "The connection to the network is interrupted; try again in a moment.")))
 		return
 	}
+	caps := r.l.net.Capabilities(bridges.Place{Room: r.id})
+	if refersToLines(&caps) || caps.HTML {
+		r.utter(st, &caps)
+		return
+	}
 	out, ok := r.readable(st)
 	if !ok {
 		return // nothing IRC-like networks could show: chat states, markers
@@ -46,6 +51,27 @@ func (r *room) onGroupchat(st *component.Stanza) {
 	})
 }
 
+// utter says something on a network that has more forms than text.
+func (r *room) utter(st *component.Stanza, caps *bridges.Caps) {
+	if r.sent >= maxSent {
+		r.m.stats.busy.Add(1)
+		r.refuse(st, StanzaError(bridges.NewError(bridges.RateLimited, "")))
+		return
+	}
+	r.sent++
+	spot := r.spot(caps)
+	r.saying.do(func(done func()) {
+		spot.utter(st, func(do ask) {
+			if do == nil {
+				r.sent--
+			} else {
+				r.act(r.l, &spoken{r: r, st: st}, do)
+			}
+			done()
+		})
+	})
+}
+
 // spoken is a line of the user's that waits for the network to take it.
 type spoken struct {
 	r  *room
@@ -54,13 +80,13 @@ type spoken struct {
 
 func (w *spoken) outcome(s *Session, ev bridges.Event) {
 	w.r.sent--
-	switch ev := ev.(type) {
-	case *bridges.Message:
-		s.m.stats.toNetwork.Add(1)
-		w.r.reflect(w.st, ev)
-	case *bridges.Failed:
-		s.refuse(w.st, lineError(ev.Err))
+	id, at, err := outcomeOf(ev)
+	if err != nil {
+		s.refuse(w.st, lineError(err))
+		return
 	}
+	s.m.stats.toNetwork.Add(1)
+	w.r.reflect(w.st, id, at)
 }
 
 // lineError says of a lost line whether it may have arrived all the same.
@@ -77,10 +103,10 @@ func lineError(err *bridges.Error) *component.StanzaError {
 
 // reflect shows a line of the user's to all the user's clients once the network
 // has taken it: whole, and with the id the client gave it.
-func (r *room) reflect(st *component.Stanza, ev *bridges.Message) {
+func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time) {
 	body, _ := st.Body()
 	now := time.Now()
-	l := line{id: st.ID, from: r.nick, body: body, at: timeOr(ev.At, now), came: notGiven, self: true, occ: r.self.Identity}
+	l := line{id: st.ID, net: id, from: r.nick, body: body, at: timeOr(at, now), came: notGiven, self: true, occ: r.self.Identity}
 	r.recordOwn(&l, st)
 	if body != "" {
 		l = r.remembered(l)
@@ -120,10 +146,32 @@ func (r *room) onMessage(ev *bridges.Message) {
 
 // heard stores and shows a line from the network.
 func (r *room) heard(ev *bridges.Message) {
+	if ev.Replaces != "" || ev.ReplyTo != nil || r.hearing.busy {
+		r.heardAbout(ev)
+		return
+	}
+	r.hear(ev, nil, nil)
+}
+
+// hear is heard for a line whose references are known: the line it replaces and
+// the one it answers, nil where there is none.
+func (r *room) hear(ev *bridges.Message, replaces, answers *line) {
 	now := time.Now()
 	l := line{id: fitID(string(ev.ID)), from: ev.From.Nick, body: bodyOf(ev), at: timeOr(ev.At, now), came: notGiven, self: ev.Self, occ: ev.From.Identity}
-	r.record(&l, archive.Heard{NetID: string(ev.ID), Private: ev.To != "", InPlace: ev.Replay && !ev.At.IsZero()})
+	caps := r.l.net.Capabilities(bridges.Place{Room: r.id})
+	in := archive.Heard{NetID: string(ev.ID), Private: ev.To != "", InPlace: ev.Replay && !ev.At.IsZero()}
+	if refersToLines(&caps) {
+		l.net, in.Named = ev.ID, true
+	}
+	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || len(ev.Links) > 0 {
+		r.adorn(&l, ev, replaces, answers)
+		in.Extra = l.extra
+	}
+	r.record(&l, in)
 	l = r.remembered(l)
+	if replaces != nil {
+		r.replace(replaces, &l)
+	}
 	r.m.stats.toUsers.Add(1)
 	for _, st := range r.seats {
 		if st.in && !st.unsure {

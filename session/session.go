@@ -46,6 +46,7 @@ type Session struct {
 	crashes     int
 	crashed     time.Time // the last time
 	queries     int       // under way on workers
+	names       []privateName
 }
 
 // client is a resource of the user that has shown itself to the gateway.

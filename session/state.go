@@ -44,7 +44,7 @@ type state struct {
 	network bridges.NetworkID
 }
 
-// Load implements bridges.State.
+// Load implements bridges.StateStore.
 func (s *state) Load(ctx context.Context, prefix string) (map[string][]byte, error) {
 	return s.m.archive.State(ctx, s.m.domain.Domain, s.user, string(s.network), prefix)
 }

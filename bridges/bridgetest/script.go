@@ -22,13 +22,19 @@ type Script struct {
 	// 1) and decides what becomes of the connection: an error ends it.
 	Gate func(n *ScriptNet, run int, st bridges.Start) error
 
+	// Caps are what every place can do, beside what rooms can. Where lines can be
+	// referred to, those of the user are called $1, $2 and so on.
+	Caps bridges.Caps
+	// History is what rooms come with, by name.
+	History map[string][]*bridges.Message
+
 	mu   sync.Mutex
 	nets []*ScriptNet
 }
 
 // NewScript makes the driver.
 func NewScript() *Script {
-	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text"}}
+	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text", FoldsCase: true}}
 }
 
 // Info implements bridges.Driver.
@@ -53,7 +59,7 @@ func (d *Script) Format(a bridges.Address) string {
 	if a.Kind == bridges.AddressNetwork {
 		return string(a.Network)
 	}
-	return fold(a.Name) + "%" + string(a.Network)
+	return a.Name + "%" + string(a.Network)
 }
 
 // ParsePrompt implements bridges.Driver.
@@ -134,6 +140,7 @@ type ScriptNet struct {
 	calls  []string
 	rooms  map[bridges.RoomID]*ScriptRoom
 	held   []func()
+	lines  int // of the user's
 }
 
 func fold(s string) string { return strings.ToLower(s) }
@@ -225,6 +232,17 @@ func (n *ScriptNet) Take() {
 	n.mu.Unlock()
 	for _, f := range held {
 		n.do <- f
+	}
+}
+
+// Commit commits changes to what is stored of the account, in its place among the
+// events.
+func (n *ScriptNet) Commit(changes map[string][]byte) {
+	n.do <- func() {
+		n.mu.Lock()
+		ctx := n.ctx
+		n.mu.Unlock()
+		_ = n.sink.Commit(ctx, changes)
 	}
 }
 

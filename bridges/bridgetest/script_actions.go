@@ -48,10 +48,11 @@ func (n *ScriptNet) Member(id bridges.RoomID, user bridges.UserID) (bridges.Memb
 
 // Capabilities implements bridges.Network.
 func (n *ScriptNet) Capabilities(p bridges.Place) bridges.Caps {
-	if p.Room == "" {
-		return bridges.Caps{}
+	caps := n.d.Caps
+	if p.Room != "" {
+		caps.Subject, caps.Moderate, caps.Shared = true, true, !n.Alone
 	}
-	return bridges.Caps{Subject: true, Moderate: true, Shared: !n.Alone}
+	return caps
 }
 
 // Enter lets the user into a room: what a door of the test calls.
@@ -60,7 +61,7 @@ func (n *ScriptNet) Enter(ref bridges.Ref, room string) {
 	r := n.room(room)
 	r.In = true
 	ev := &bridges.Entered{Ref: ref, Asked: room, Room: bridges.RoomID(fold(room)), Name: room, Self: Person(n.nick),
-		Members: slices.Clone(r.Members), Subject: r.Subject}
+		Members: slices.Clone(r.Members), Subject: r.Subject, History: n.d.History[room]}
 	n.mu.Unlock()
 	n.emit(ev)
 }
@@ -97,12 +98,12 @@ func (n *ScriptNet) Leave(ref bridges.Ref, room bridges.RoomID, reason string) e
 func (n *ScriptNet) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) error {
 	where := string(to.Room) + string(to.User)
 	kind := [...]string{bridges.Text: "say", bridges.Emote: "emote", bridges.Notice: "notice"}[m.Kind]
-	return n.act(kind+" "+where+" "+m.Body, func() {
+	return n.act(kind+" "+where+" "+m.Body+parts(&m), func() {
 		if len(m.Body) >= 6 && m.Body[:6] == "refuse" {
 			n.emit(&bridges.Failed{Ref: ref, Err: bridges.NewError(bridges.Forbidden, "Cannot send to this place.")})
 			return
 		}
-		n.emit(&bridges.Message{Ref: ref, Place: to, From: n.Self(), Self: true, Kind: m.Kind})
+		n.emit(&bridges.Message{Ref: ref, Place: to, From: n.Self(), Self: true, Kind: m.Kind, ID: n.lineID()})
 	})
 }
 

@@ -137,7 +137,7 @@ func (w *watch) Commit(ctx context.Context, changes map[string][]byte) error {
 	return ctx.Err()
 }
 
-// Load implements bridges.State.
+// Load implements bridges.StateStore.
 func (w *watch) Load(_ context.Context, prefix string) (map[string][]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -14,8 +14,9 @@ import (
 // nowhere is a sink that takes everything and keeps nothing.
 type nowhere struct{}
 
-func (nowhere) Emit(context.Context, bridges.Event) error { return nil }
-func (nowhere) Go(func(context.Context))                  {}
+func (nowhere) Emit(context.Context, bridges.Event) error       { return nil }
+func (nowhere) Commit(context.Context, map[string][]byte) error { return nil }
+func (nowhere) Go(func(context.Context))                        {}
 
 // seated is a link without a connection, in one channel of so many members.
 func seated(tb testing.TB, d *Driver, members int) *network {

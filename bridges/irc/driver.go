@@ -101,7 +101,7 @@ func (d *Driver) list(n NetworkConfig, base LinkConfig) error {
 // Info describes the driver.
 func (d *Driver) Info() bridges.Info {
 	info := bridges.Info{
-		Type: "irc", Name: "IRC", RoomType: "irc",
+		Type: "irc", Name: "IRC", RoomType: "irc", FoldsCase: true,
 		Prompt:     "Channel or nickname",
 		PromptDesc: "A channel or a nickname and its network, as in “#linux on " + d.exampleNetwork() + "”.",
 	}

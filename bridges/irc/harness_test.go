@@ -32,6 +32,9 @@ func newRecorder(ctx context.Context) *recorder {
 	return &recorder{ctx: ctx, changed: make(chan struct{})}
 }
 
+// Commit implements bridges.Sink: the driver keeps nothing.
+func (r *recorder) Commit(context.Context, map[string][]byte) error { return nil }
+
 func (r *recorder) Emit(ctx context.Context, ev bridges.Event) error {
 	if r.onEmit != nil {
 		r.onEmit(ev)

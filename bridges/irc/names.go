@@ -62,8 +62,7 @@ func nameAddress(id bridges.NetworkID, name string) (bridges.Address, error) {
 	return bridges.Address{Kind: kind, Network: id, Name: name}, nil
 }
 
-// Format is the inverse of Parse. Names are folded as every XMPP server folds
-// ASCII: the case mapping of a network is known only once it has been asked.
+// Format is the inverse of Parse.
 func (d *Driver) Format(a bridges.Address) string {
 	fixed := d.cfg.FixedNetwork != ""
 	switch {
@@ -72,9 +71,9 @@ func (d *Driver) Format(a bridges.Address) string {
 	case a.Kind == bridges.AddressNetwork:
 		return string(a.Network)
 	case fixed:
-		return lowerASCII(a.Name)
+		return a.Name
 	}
-	return lowerASCII(a.Name) + "%" + string(a.Network)
+	return a.Name + "%" + string(a.Network)
 }
 
 // ParsePrompt reads what people type: "#linux on libera", "#linux@libera",
@@ -319,19 +318,4 @@ func cutBytes(s string, n int) string {
 		n--
 	}
 	return s[:n]
-}
-
-// lowerASCII folds as every XMPP server folds ASCII.
-func lowerASCII(s string) string {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
-			return strings.Map(func(r rune) rune {
-				if 'A' <= r && r <= 'Z' {
-					return r + 'a' - 'A'
-				}
-				return r
-			}, s)
-		}
-	}
-	return s
 }

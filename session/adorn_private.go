@@ -1,0 +1,163 @@
+package session
+
+import (
+	"time"
+
+	"transportd/archive"
+	"transportd/bridges"
+	"transportd/component"
+	"transportd/component/xep"
+)
+
+// heardPrivate takes a one-to-one line of a network that refers to lines: what it is
+// about is looked up, and one that is repeated is dropped.
+func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
+	if c.hearing.full() {
+		s.tellPrivate(c, ev, nil)
+		return
+	}
+	l := c.l
+	l.comparing++
+	c.hearing.do(func(done func()) {
+		s.known(c, ev, func(known bool) {
+			if known {
+				done()
+				l.compared()
+				return
+			}
+			s.refersTo(c, ev, func(replaces, answers string) {
+				s.tellPrivate(c, ev, func(k *keptMessage) { s.adornPrivate(k, c, ev, replaces, answers) })
+				done()
+				l.compared()
+			})
+		})
+	})
+}
+
+// known tells whether a line that the network may be repeating is one that is stored.
+func (s *Session) known(c *contact, ev *bridges.Message, then func(bool)) {
+	if !ev.Replay || ev.ID == "" {
+		then(false)
+		return
+	}
+	s.privateShownID(c, ev.ID, func(id string, _ bool) { then(id != "") })
+}
+
+// refersTo finds the message ids of the lines that a line replaces and answers.
+func (s *Session) refersTo(c *contact, ev *bridges.Message, then func(replaces, answers string)) {
+	answered := bridges.MessageID("")
+	if ev.ReplyTo != nil {
+		answered = ev.ReplyTo.ID
+	}
+	s.shownAs(c, ev.Replaces, func(replaces string) {
+		s.shownAs(c, answered, func(answers string) { then(replaces, answers) })
+	})
+}
+
+func (s *Session) shownAs(c *contact, id bridges.MessageID, then func(string)) {
+	if id == "" {
+		then("")
+		return
+	}
+	s.privateShownID(c, id, func(id string, _ bool) { then(id) })
+}
+
+// adornPrivate gives a line what a message says beside its text.
+func (s *Session) adornPrivate(k *keptMessage, c *contact, ev *bridges.Message, replaces, answers string) {
+	k.net = ev.ID
+	quote := 0
+	if ev.ReplyTo != nil {
+		k.body, quote = quoted(ev.ReplyTo, nil, k.body)
+	}
+	k.extra = component.Fragment(func(o *component.Out) {
+		if replaces != "" {
+			xep.AppendReplace(o, replaces)
+		}
+		if answers != "" {
+			xep.Reply{ID: answers, To: s.whoSaid(c, ev.ReplyTo)}.AppendTo(o)
+		}
+		appendParts(o, ev, quote)
+	})
+	s.noteName(privateName{peer: s.peer(c), id: k.id, net: ev.ID})
+}
+
+// whoSaid is the address of who said what is answered: the user, or the person.
+func (s *Session) whoSaid(c *contact, re *bridges.Reply) component.JID {
+	if re.From.ID == c.l.net.Self().ID {
+		return s.user
+	}
+	return s.m.personJID(c.l.id, &bridges.Member{Nick: c.nick, Address: c.address})
+}
+
+// noteOwn stores a line that the user said with another client of the network's.
+func (s *Session) noteOwn(l *link, ev *bridges.Message) {
+	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
+	if !refersToLines(&caps) || ev.ID == "" || s.m.archive == nil {
+		return
+	}
+	c := s.contacts[contactKey(l, ev.Place.User)]
+	if c == nil {
+		c = &contact{l: l, id: ev.Place.User, nick: string(ev.Place.User), address: string(ev.Place.User)}
+	}
+	c.hearing.do(func(done func()) {
+		s.known(c, ev, func(known bool) {
+			defer done()
+			if known {
+				return
+			}
+			id := s.m.lineID(string(ev.ID), time.Now())
+			s.noteName(privateName{peer: s.peer(c), id: id, net: ev.ID, own: true})
+			s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
+				Key: s.m.archive.NewKey(timeOr(ev.At, time.Now())), Peer: s.peer(c), Nick: c.nick, ID: id, Body: bodyOf(ev), NetID: string(ev.ID), Out: true,
+			}})
+		})
+	})
+}
+
+// onPrivateReacted shows a person's reactions to a line.
+func (s *Session) onPrivateReacted(l *link, ev *bridges.Reacted) {
+	if ev.Self {
+		return
+	}
+	s.privateAbout(l, &ev.From, ev.Place.User, ev.ID, ev.At, func(o *component.Out, id string) {
+		xep.Reactions{ID: id, Emoji: ev.Keys}.AppendTo(o)
+		xep.Store.AppendTo(o)
+	})
+}
+
+// onPrivateRetracted shows that a person took a line back.
+func (s *Session) onPrivateRetracted(l *link, ev *bridges.Retracted) {
+	if ev.Self {
+		return
+	}
+	s.privateAbout(l, &ev.By, ev.Place.User, ev.ID, ev.At, func(o *component.Out, id string) {
+		o.Elem("", "body", "/me takes back a message")
+		xep.AppendRetract(o, id)
+		xep.Fallback{For: xep.NSRetract, WholeBody: true, WholeSubject: true}.AppendTo(o)
+		xep.Store.AppendTo(o)
+	})
+}
+
+// privateAbout delivers something about an earlier one-to-one line.
+func (s *Session) privateAbout(l *link, from *bridges.Member, user bridges.UserID, line bridges.MessageID, at time.Time, write func(*component.Out, string)) {
+	c := s.contact(l, user, from.Nick)
+	c.nick, c.address = from.Nick, from.Address
+	if c.hearing.full() {
+		return
+	}
+	l.comparing++
+	c.hearing.do(func(done func()) {
+		s.privateShownID(c, line, func(id string, _ bool) {
+			if id != "" {
+				k := keptMessage{from: s.m.personJID(l.id, from), nick: from.Nick, id: s.m.ids.next(), at: timeOr(at, time.Now())}
+				if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
+					k.via = c.via
+				}
+				k.extra = component.Fragment(func(o *component.Out) { write(o, id) })
+				s.showPrivate(k, false)
+			}
+			done()
+			l.compared()
+		})
+	})
+}
