@@ -59,6 +59,8 @@ var arrows = []arrow{
 	{"internal/files", []string{"transportd/bridges", "transportd/bridges/guard"}},
 	{"bridges/bridgetest", []string{"transportd/bridges"}},
 	{"bridges/irc", []string{"transportd/bridges", "transportd/bridges/guard", "transportd/bridges/irc/ircconn", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/..."}},
+	{"bridges/matrix", []string{"transportd/bridges", "transportd/bridges/guard", "transportd/bridges/matrix/keys", "maunium.net/go/mautrix/...", "github.com/rs/zerolog", "golang.org/x/net/html/...", "golang.org/x/text/..."}},
+	{"bridges/matrix/keys", []string{"transportd/bridges", "maunium.net/go/mautrix/...", "go.mau.fi/util/..."}},
 	{"bridges/irc/...", []string{"transportd/bridges", "github.com/ergochat/irc-go/...", "github.com/xdg-go/scram", "golang.org/x/text/...", "golang.org/x/sys/unix", "golang.org/x/time/rate"}},
 	{"component", []string{"gosrc.io/xmpp/stanza", "golang.org/x/text/...", "github.com/xdg-go/stringprep"}},
 	{"component/xep", []string{"transportd/component", "gosrc.io/xmpp/stanza"}},
@@ -116,6 +118,7 @@ var only = map[string]string{
 	"github.com/coreos/...":      "internal/ops",
 	"github.com/ergochat/...":    "bridges/irc/...",
 	"github.com/xdg-go/...":      "component bridges/irc/...",
+	"maunium.net/...":            "bridges/matrix/...",
 	"gosrc.io/xmpp":              "", // its Component and Client are for tests
 	"gosrc.io/xmpp/stanza":       "component session registration cmd/transportd",
 	"transportd/internal/...":    "cmd/transportd store config",

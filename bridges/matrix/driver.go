@@ -1,0 +1,103 @@
+// Package matrix is the driver for Matrix: every user with an account of their own.
+// What it does with names, rooms, messages and errors is written down in
+// docs/matrix.md.
+package matrix
+
+import (
+	"net/http"
+	"sync"
+
+	"transportd/bridges"
+)
+
+// Driver speaks Matrix under one gateway's settings.
+type Driver struct {
+	names
+	cfg       Config
+	transport *http.Transport
+	api       *http.Client
+	firsts    chan struct{} // one is taken for a first answer
+
+	mu      sync.Mutex
+	running int // links in Run
+}
+
+// New checks a configuration and makes its driver. The error joins everything
+// that is wrong, each with the key it is about. No I/O.
+func New(cfg Config) (*Driver, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.filled()
+	t := newTransport(cfg.AllowPrivate)
+	return &Driver{cfg: cfg, transport: t, api: newAPIClient(t), firsts: make(chan struct{}, cfg.FirstSyncs)}, nil
+}
+
+// Info describes the driver.
+func (d *Driver) Info() bridges.Info {
+	return bridges.Info{
+		Type: "matrix", Name: "Matrix", RoomType: "text", FixedNetwork: theNetwork,
+		Prompt:     "Matrix ID, room address or link",
+		PromptDesc: "A person, as in “@juliet:example.org”, a room, as in “#balcony:example.org”, or a matrix.to link.",
+	}
+}
+
+// Networks lists the one network there is.
+func (d *Driver) Networks() []bridges.NetworkInfo {
+	return []bridges.NetworkInfo{{ID: theNetwork, Name: "Matrix"}}
+}
+
+// Names of what is kept of an account: the fields a user may set, and what logging
+// in adds to them.
+const (
+	setNetwork    = "network"
+	setUser       = "user"
+	setPassword   = "password" // never stored
+	setHomeserver = "homeserver"
+	setToken      = "access_token"
+
+	setUserID   = "user_id"
+	setDevice   = "device_id"
+	setRefresh  = "refresh_token"
+	setClientID = "client_id"     // of OAuth 2.0: there is none after a password or a token
+	setExpires  = "token_expires" // RFC 3339; only where the token is refreshed
+)
+
+// Fields is what a user may register.
+func (d *Driver) Fields(id bridges.NetworkID) []bridges.Field {
+	var fields []bridges.Field
+	if id == "" {
+		fields = append(fields, bridges.Field{
+			Name: setNetwork, Label: "Network", Kind: bridges.FieldChoice, Required: true,
+			Options: []string{string(theNetwork)}, Default: string(theNetwork),
+		})
+	}
+	return append(fields, userFields...)
+}
+
+var userFields = []bridges.Field{
+	{Name: setUser, Label: "Matrix ID", Required: true, Legacy: "username",
+		Help: "Your address on Matrix, as in “@juliet:example.org”."},
+	{Name: setPassword, Label: "Password", Kind: bridges.FieldSecret, Legacy: "password",
+		Help: "Used once to log in and not kept. Leave it out where your homeserver has you log in with a browser."},
+	{Name: setHomeserver, Label: "Homeserver", Advanced: true,
+		Help: "Where your homeserver is, as in “https://matrix.example.org”, if your Matrix ID does not lead there."},
+	{Name: setToken, Label: "Access token", Kind: bridges.FieldSecret, Advanced: true,
+		Help: "Of a session of yours, in place of a password."},
+}
+
+// entered and left count the links that run. When the last ends, idle connections
+// are closed with it.
+func (d *Driver) entered() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running++
+}
+
+func (d *Driver) left() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running--; d.running == 0 {
+		d.transport.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,152 @@
+package matrix
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"transportd/bridges"
+)
+
+// turn is one goroutine's right to change what a network knows and to report it: the
+// sync loop's while it handles an answer, an action's while it tells its outcome. So
+// events stand in the order in which what they tell became known, and what is stored
+// follows what was reported. Who has the turn may read without mu, and takes it to
+// write; nothing blocks under it. The session may call back while events are emitted.
+type turn struct {
+	n       *network
+	replay  bool // lines are old ones
+	events  []bridges.Event
+	changes map[string][]byte
+	loaded  map[string][]byte
+}
+
+// begin takes the turn.
+func (n *network) begin() *turn {
+	n.turns.Lock()
+	return &turn{n: n, changes: map[string][]byte{}}
+}
+
+// end reports and stores what has been collected, and gives the turn on.
+func (t *turn) end(ctx context.Context) error {
+	defer t.n.turns.Unlock()
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	return t.commit(ctx)
+}
+
+func (t *turn) emit(ev bridges.Event) {
+	if ev != nil {
+		t.events = append(t.events, ev)
+	}
+}
+
+// flush emits what has been collected.
+func (t *turn) flush(ctx context.Context) error {
+	events := t.events
+	t.events = nil
+	for _, ev := range events {
+		if err := t.n.sink.Emit(ctx, ev); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxCommit bounds the values of one commit: a first answer brings thousands.
+const maxCommit = 500
+
+// commit stores what has changed. Much of it goes in pieces, the token last: all but
+// the token is the same when it comes again.
+func (t *turn) commit(ctx context.Context) error {
+	changes := t.changes
+	t.changes = map[string][]byte{}
+	if len(changes) == 0 {
+		return nil
+	}
+	if len(changes) > maxCommit {
+		token, hasToken := changes[stateSync]
+		delete(changes, stateSync)
+		for names := range slices.Chunk(slices.Sorted(maps.Keys(changes)), maxCommit) {
+			piece := make(map[string][]byte, len(names))
+			for _, name := range names {
+				piece[name] = changes[name]
+			}
+			if err := t.n.store.Commit(ctx, piece); err != nil {
+				return err
+			}
+		}
+		if !hasToken {
+			return nil
+		}
+		changes = map[string][]byte{stateSync: token}
+	}
+	return t.n.store.Commit(ctx, changes)
+}
+
+// Names of what is stored of an account. What belongs to a room stands under its id.
+const (
+	stateSync    = "sync"    // the token of the last answer that was handled
+	stateSelf    = "self"    // profile
+	stateDirect  = "direct"  // the content of m.direct
+	stateRoom    = "room/"   // roomState, for each room the user is in
+	stateSeen    = "seen/"   // seenState, for each room that is reported
+	statePower   = "power/"  // content of m.room.power_levels
+	stateCreate  = "create/" // createInfo
+	stateMember  = "member/" // and the room and "/" and the user: profile of who is in, of rooms the session is in
+	stateInvite  = "invite/" // invite
+	stateReacted = "reacted/" // and the room and "/" and the reaction's event: reactionOf
+	stateKeys    = "keys/"    // and the room, line and user: event by key
+)
+
+// put stores a value, which is one that JSON has a form for.
+func (t *turn) put(name string, value any) {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		t.n.log.Error("matrix: not stored", "name", name, "error", err)
+		return
+	}
+	t.changes[name] = raw
+}
+
+// putRaw stores bytes as they are; nil removes the name.
+func (t *turn) putRaw(name string, raw []byte) { t.changes[name] = raw }
+
+// load reads what is stored under prefixes, for get. It blocks on the database, and
+// what was committed before counts; so mu must not be held, which the session may
+// need before it can store that.
+func (t *turn) load(ctx context.Context, prefixes ...string) error {
+	if t.loaded == nil {
+		t.loaded = map[string][]byte{}
+	}
+	for _, prefix := range prefixes {
+		values, err := t.n.store.Load(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		maps.Copy(t.loaded, values)
+	}
+	return nil
+}
+
+// get is a value that was loaded, as it stands now.
+func (t *turn) get(name string) []byte {
+	if raw, changed := t.changes[name]; changed {
+		return raw
+	}
+	return t.loaded[name]
+}
+
+// storage is where an account's state is kept.
+type storage interface {
+	Load(ctx context.Context, prefix string) (map[string][]byte, error)
+	Commit(ctx context.Context, changes map[string][]byte) error
+}
+
+// accountStorage keeps it with the account.
+type accountStorage struct {
+	bridges.StateStore
+	bridges.Sink
+}
