@@ -89,8 +89,9 @@ type Driver interface {
 	// empty id it begins with a field named "network".
 	Fields(NetworkID) []Field
 	// NewLogin begins to log an account in, for the first time or again: Settings
-	// are what is stored of it, nil at first, and State is nil. No I/O. It is also
-	// called to ask whether the Login is Unchecked, and then not used.
+	// and State are what is stored of it, nil at first; State need not be there later
+	// either. No I/O. It is also called to ask whether the Login is Unchecked, and then
+	// not used.
 	NewLogin(a Account) Login
 	// Logout tells the network that an account is removed, where it wants to know:
 	// what a login has made there ends. It blocks until ctx is done.

@@ -13,11 +13,11 @@ import (
 type Login interface {
 	// Answer takes the answers to what was asked last, and says what comes next. It
 	// blocks under ctx. The first answers of an account that is stored are all that
-	// is stored of it (Account.Settings) with what the user has changed. A secret of
-	// Driver.Fields may be missing there, also where it is Required: an account whose
-	// login still holds is then kept, with everything of it among what is to be
-	// stored; for one that needs to log in again the login asks for what it needs, or
-	// fails with BadCredentials.
+	// is stored of it (Account.Settings) with what the user has changed; a secret that
+	// equals the stored one was not given anew. A secret of Driver.Fields may be
+	// missing there, also where it is Required: an account whose login still holds is
+	// then kept, with everything of it among what is to be stored; for one that needs
+	// to log in again the login asks for what it needs, or fails with BadCredentials.
 	Answer(ctx context.Context, answers map[string]string) (LoginStep, error)
 	// Wait blocks until the user has done elsewhere what a step with Waits asks for,
 	// or ctx is done, and says what comes next.

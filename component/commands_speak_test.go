@@ -122,6 +122,7 @@ func TestDroppedSteps(t *testing.T) {
 		"expired":   {func(*rig, string) { time.Sleep(3 * time.Hour); synctest.Wait() }, "sent 1, dropped 1, answered 0"},
 		"given way": {func(r *rig, _ string) {
 			for range 6 {
+				time.Sleep(time.Second) // so that it is the oldest
 				r.command(juliet, "node='order'", "")
 			}
 		}, "sent 1, dropped 1, answered 0"},

@@ -139,6 +139,9 @@ func (s *Service) forDriver(user component.JID, network bridges.NetworkID, store
 	}
 	if stored != nil {
 		a.Settings = stored.all()
+		if s.cfg.State != nil {
+			a.State = s.cfg.State(user.Bare(), network)
+		}
 	}
 	return a
 }

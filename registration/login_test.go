@@ -141,6 +141,22 @@ func TestASecretIsNotNeededToChangeAnAccount(t *testing.T) {
 	}
 }
 
+// A form that was open while the account changed does not bring back what was.
+func TestAnOldFormIsOverWhatIsStoredNow(t *testing.T) {
+	steps(t, func(t *testing.T, r *rig, s *script) {
+		s.add(doneTurn, turn{step: bridges.LoginStep{
+			Done: true, Settings: map[string]string{"nick": "julie", "device": "D1"}, Secrets: map[string]string{"token": "T2"},
+		}}, doneTurn)
+		r.iq("set", one, register1)
+		const node = "node='jabber:iq:register'"
+		id := " sessionid='" + r.do(one, node, "").Payload().Attr("sessionid") + "'"
+		r.say("relogin")
+		s.since()
+		r.do(one, node+id, form("nick", "jule"))
+		expect(t, "the token is the new one", s.since(), "answer map[device:D1 nick:jule token:T2] over map[device:D1 nick:julie token:T2]")
+	})
+}
+
 // What is secret is sealed, also where a driver forgets to say so.
 func TestSecretsStaySecret(t *testing.T) {
 	steps(t, func(t *testing.T, r *rig, s *script) {

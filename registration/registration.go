@@ -100,6 +100,10 @@ type Config struct {
 	Send     func(ctx context.Context, o *component.Out) error // from workers; may block
 	Reply    func(o *component.Out) bool                       // from the read loop; never blocks
 
+	// State is what the driver keeps of an account that is stored, for logins; nil, or
+	// what returns nil: nothing can be kept.
+	State func(user component.JID, network bridges.NetworkID) bridges.StateStore
+
 	// StanzaError turns an error of a driver or a session into what the user is
 	// told. It never shows the text of an error that is not meant for users.
 	StanzaError func(error) *component.StanzaError

@@ -21,8 +21,16 @@ type attempt struct {
 	login      *login // nil, or over: the next answer begins one
 }
 
-// submit gives the network the first answers of a login.
+// submit gives the network the first answers of a login: over what is stored now, not
+// when the form was shown, as a login may have been stored since.
 func (s *Service) submit(ctx context.Context, call *component.Call, t attempt, fields []bridges.Field) (*component.Step, error) {
+	if t.known == t.stored {
+		stored, err := s.account(ctx, call.From, t.network)
+		if err != nil {
+			return nil, err
+		}
+		t.stored, t.known = stored, stored
+	}
 	a := merge(fields, t.known, call.Values)
 	a.Network = t.network
 	return s.try(ctx, call, t, &a)
@@ -137,10 +145,18 @@ func (ls *logins) show(l *login, picture *component.Media) {
 
 // picture returns the picture of that name that one of a user's logins shows, or nil.
 func (s *Service) picture(user component.JID, cid string) *component.Bits {
-	for _, l := range s.logins.of(user, func(l *login) bool { return l.picture != nil && l.picture.CID() == cid }) {
-		return &l.picture.Bits
+	var found *component.Media
+	s.logins.of(user, func(l *login) bool {
+		fits := l.picture != nil && l.picture.CID() == cid
+		if fits {
+			found = l.picture
+		}
+		return fits
+	})
+	if found == nil {
+		return nil
 	}
-	return nil
+	return &found.Bits
 }
 
 // Words around a login that waits.

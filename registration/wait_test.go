@@ -362,6 +362,33 @@ func TestRelogin(t *testing.T) {
 	})
 }
 
+// What a driver keeps of an account is there for its logins and its end.
+func TestLoginsSeeTheState(t *testing.T) {
+	s := newScript(doneTurn, doneTurn)
+	var asked []string
+	state := func(user component.JID, network bridges.NetworkID) bridges.StateStore {
+		asked = append(asked, user.String()+" "+string(network))
+		return store{}
+	}
+	scenario(t, Config{Driver: &fakeDriver{script: s}, State: state}, func(t *testing.T, r *rig) {
+		r.iq("set", one, register1)
+		expect(t, "there is none of a new account", strings.Join(asked, "; "), "")
+		r.iq("set", one, register1)
+		ended := false
+		r.driver.logout = func(_ context.Context, a bridges.Account) error {
+			ended = a.State == store{}
+			return nil
+		}
+		r.iq("set", one, "<remove/>")
+		if len(asked) == 0 || asked[0] != "juliet@example.org one" || !ended {
+			t.Errorf("asked for %q, at the end there is one: %v", asked, ended)
+		}
+	})
+}
+
+// store is a StateStore that is only looked at.
+type store struct{ bridges.StateStore }
+
 func TestReloginByCommand(t *testing.T) {
 	scenario(t, Config{}, func(t *testing.T, r *rig) {
 		r.register("one")

@@ -79,9 +79,7 @@ func (s *Session) account(id bridges.NetworkID) (bridges.Account, bool) {
 	for _, acc := range s.accounts {
 		if acc.Network == string(id) {
 			a.Settings = acc.Settings
-			if s.m.archive != nil {
-				a.State = &state{s.m, s.user.String(), id}
-			}
+			a.State = s.m.Stored(s.user, id)
 			return a, true
 		}
 	}

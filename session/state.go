@@ -8,6 +8,7 @@ import (
 
 	"transportd/archive"
 	"transportd/bridges"
+	"transportd/component"
 )
 
 // commit stores what a driver keeps of the account, in its place among the lines
@@ -77,6 +78,15 @@ func (s *state) Save(_ context.Context, changes map[string][]byte) error {
 		return &bridges.Error{Kind: bridges.Internal, Text: "internal error", Err: errUnsaved}
 	}
 	return nil
+}
+
+// Stored is what the driver has stored of a user's account, for logins and what ends
+// them; nil where nothing can be.
+func (m *Manager) Stored(user component.JID, network bridges.NetworkID) bridges.StateStore {
+	if m.archive == nil {
+		return nil
+	}
+	return &state{m, user.Bare().String(), network}
 }
 
 // errUnsaved is why a driver's state is not stored.

@@ -94,6 +94,7 @@ func (g *gateway) registrationConfig(db *store.DB, recorded *archive.Archive) re
 		Accounts: &accountStore{archive: recorded, db: db, gateway: g.stream.Domain().Domain, log: g.log},
 		Sessions: g.sessions, Admin: &administration{g.sessions},
 		Workers: g.workers, Send: g.stream.Send, Reply: g.stream.TrySend,
+		State:       g.sessions.Stored,
 		StanzaError: session.StanzaError,
 		Allowed:     g.allowed, IsAdmin: g.admin,
 		Limits: registrationLimits(g.cfg.Load().Rates),
