@@ -12,8 +12,6 @@ import (
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
-
-	"transportd/bridges"
 )
 
 // Bounds on what is believed of a file.
@@ -36,13 +34,6 @@ type file struct {
 	Voice     bool          // a voice message
 	Sticker   bool
 	Thumbnail id.ContentURI // a small picture of it, in the clear; zero: none
-}
-
-// link is the file where it can be fetched.
-func (f *file) link(url string) bridges.Link {
-	return bridges.Link{
-		URL: url, Name: f.Name, Type: f.Type, Size: f.Size, Width: f.Width, Height: f.Height, Duration: f.Duration,
-	}
 }
 
 // fileTypes are the kinds of file by the msgtype that carries them: what stands for one

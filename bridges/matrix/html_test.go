@@ -116,7 +116,7 @@ func TestHTML(t *testing.T) {
 		{"a\x00b\x1bc\uFFFEd\xffe", "abcd\uFFFDe", ""},
 		{"a&#0;b&#1;&#x1b;c", "a\uFFFDbc", ""},
 		{`<b onclick="x" style="y" class="z">a</b>`, "*a*", "<b>a</b>"},
-		{"<b>a<i>b</b>c</i>", "*a_b_*c", "<b>a<i>b</i></b>c"},
+		{"<b>a<i>b</b>c</i>", "*ab*c", "<b>a<i>b</i></b>c"},
 		{"<b><p>x</p></b>y", "x\ny", ""},
 		{"</b></p></ul>x", "x", ""},
 		{"<b", "", ""},

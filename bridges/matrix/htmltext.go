@@ -334,7 +334,7 @@ func (t *inlineText) gap() {
 // mark writes what is within under a mark on each line, unless it is under that mark
 // already or stands in the middle of a word, where it would be taken for itself.
 func (t *inlineText) mark(c byte, n *node) {
-	if slices.Contains(t.open, c) || !t.space && t.inWord() {
+	if slices.Contains(t.open, c) || !t.space && !leadingSpace(n) && t.inWord() {
 		t.kids(n)
 		return
 	}

@@ -95,8 +95,16 @@ func (l *login) Answer(ctx context.Context, answers map[string]string) (bridges.
 	l.Cancel()
 	get := func(name string) string { return strings.TrimSpace(answers[name]) }
 	token, password := get(setToken), answers[setPassword]
-	if known := strings.TrimSpace(l.account.Settings[setToken]); token == "" && password == "" && known != "" {
-		return l.again(ctx, get(setUser), known)
+	known := strings.TrimSpace(l.account.Settings[setToken])
+	if token == known { // what is stored comes with what was answered
+		token = ""
+	}
+	if token == "" && password == "" && known != "" {
+		step, err := l.again(ctx, get(setUser), known)
+		if e := bridges.AsError(err); e == nil || e.Kind != bridges.BadCredentials || l.account.Settings[setRefresh] == "" {
+			return step, err
+		}
+		// The browser can say so again.
 	}
 	user, err := readUser(get(setUser), token != "" && get(setHomeserver) != "")
 	if err != nil {

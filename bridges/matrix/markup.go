@@ -179,6 +179,10 @@ func (w *markupWriter) known(tag string, n *node, p place) {
 	case atom.Ul, atom.Ol:
 		p.list = true
 	case atom.Pre:
+		if p.exact { // in another one
+			w.kids(n, p)
+			return
+		}
 		w.pre(n, p)
 		return
 	case atom.Code, atom.Tt:
@@ -326,7 +330,7 @@ func findMention(s string, mentions []mention) (at, length int, user id.UserID) 
 			end := i + len(m.Text)
 			from = end
 			start := i
-			if i > 0 && s[i-1] == '@' && m.Text[0] != '@' {
+			if i > 0 && s[i-1] == '@' && m.Text[0] != '@' && wordEdge(s[:i-1], m.Text) {
 				start--
 			}
 			if start < at && wordEdge(s[:start], s[start:]) && wordEdge(s[:end], s[end:]) {

@@ -12,11 +12,11 @@ import (
 
 const hash = "!" + "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE"
 
-func person(id string) bridges.Address {
+func personAddress(id string) bridges.Address {
 	return bridges.Address{Kind: bridges.AddressPerson, Network: "matrix", Name: id}
 }
 
-func room(id string) bridges.Address {
+func roomAddress(id string) bridges.Address {
 	return bridges.Address{Kind: bridges.AddressRoom, Network: "matrix", Name: id}
 }
 
@@ -27,24 +27,24 @@ func TestAddresses(t *testing.T) {
 		want  bridges.Address
 	}{
 		{"", bridges.Address{Kind: bridges.AddressNetwork, Network: "matrix"}},
-		{"alice%example.org", person("@alice:example.org")},
-		{"alice%example.org:8448", person("@alice:example.org:8448")},
-		{"alice%[2001:db8::1]:8448", person("@alice:[2001:db8::1]:8448")},
-		{"alice%192.0.2.1", person("@alice:192.0.2.1")},
-		{"Alice=2fx%example.org", person("@Alice=2fx:example.org")},
-		{"_xmpp_a=40b%example.org", person("@_xmpp_a=40b:example.org")},
-		{`a\25b%example.org`, person("@a%b:example.org")},
-		{`a\b%example.org`, person(`@a\b:example.org`)},
-		{`a\5c25b%example.org`, person(`@a\25b:example.org`)},
-		{`a\5c5cb%example.org`, person(`@a\5cb:example.org`)},
-		{`\23a#%example.org`, person("@#a#:example.org")},
-		{`\21a!%example.org`, person("@!a!:example.org")},
-		{"größe%example.org", person("@größe:example.org")},
-		{"#Room One%example.org", room("#Room One:example.org")},
-		{`##a\25%example.org`, room("##a%:example.org")},
-		{"!OpAque%example.org", room("!OpAque:example.org")},
-		{hash, room(hash)},
-		{hash + "%example.org", room(hash + ":example.org")},
+		{"alice%example.org", personAddress("@alice:example.org")},
+		{"alice%example.org:8448", personAddress("@alice:example.org:8448")},
+		{"alice%[2001:db8::1]:8448", personAddress("@alice:[2001:db8::1]:8448")},
+		{"alice%192.0.2.1", personAddress("@alice:192.0.2.1")},
+		{"Alice=2fx%example.org", personAddress("@Alice=2fx:example.org")},
+		{"_xmpp_a=40b%example.org", personAddress("@_xmpp_a=40b:example.org")},
+		{`a\25b%example.org`, personAddress("@a%b:example.org")},
+		{`a\b%example.org`, personAddress(`@a\b:example.org`)},
+		{`a\5c25b%example.org`, personAddress(`@a\25b:example.org`)},
+		{`a\5c5cb%example.org`, personAddress(`@a\5cb:example.org`)},
+		{`\23a#%example.org`, personAddress("@#a#:example.org")},
+		{`\21a!%example.org`, personAddress("@!a!:example.org")},
+		{"größe%example.org", personAddress("@größe:example.org")},
+		{"#Room One%example.org", roomAddress("#Room One:example.org")},
+		{`##a\25%example.org`, roomAddress("##a%:example.org")},
+		{"!OpAque%example.org", roomAddress("!OpAque:example.org")},
+		{hash, roomAddress(hash)},
+		{hash + "%example.org", roomAddress(hash + ":example.org")},
 	} {
 		got, err := names{}.Parse(c.local)
 		if err != nil || got != c.want {
@@ -78,7 +78,7 @@ func TestAddressSpellings(t *testing.T) {
 			t.Errorf("%q comes back as %v, %v", local, again, err)
 		}
 	}
-	if got := (names{}).Format(person("@a:EXAMPLE.org")); got != "a%example.org" {
+	if got := (names{}).Format(personAddress("@a:EXAMPLE.org")); got != "a%example.org" {
 		t.Errorf("a server is written %q", got)
 	}
 }

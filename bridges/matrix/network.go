@@ -36,20 +36,23 @@ type network struct {
 	cli     *mautrix.Client // nil: there is no connection
 	life    context.Context // of the present connection
 	online  bool
+	old     bool   // the answer being handled may repeat what was reported before
 	since   string // the token of the last answer that was handled
 	self    profile
 	rooms   map[id.RoomID]*room
 	aliases map[string]id.RoomID
 	invites map[id.RoomID]*invite
+	vias    map[string][]string // servers that know a room, by what links call it
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
 	contacts map[id.UserID]*contact
-	awaited  []*awaited
-	joining  map[id.RoomID][]joining
+	waiting  map[id.RoomID][]chan struct{} // for a room to be in an answer
+	sent     map[string]*sending           // lines on their way, by transaction id
 	jobs     jobs
 	presence event.Presence
-	list     directory
+	machine  cipher // nil: what is encrypted cannot be read
+	unread   map[id.SessionID][]unreadable
 }
 
 // profile is what a user looks like.
@@ -80,13 +83,16 @@ func (d *Driver) Open(a bridges.Account, sink bridges.Sink) (bridges.Network, er
 
 // reset forgets the last connection.
 func (n *network) reset() {
-	n.cli, n.online, n.since = nil, false, ""
+	n.cli, n.online, n.since, n.old = nil, false, "", false
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
 	n.invites = map[id.RoomID]*invite{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
-	n.awaited, n.joining = nil, map[id.RoomID][]joining{}
+	n.waiting, n.sent = map[id.RoomID][]chan struct{}{}, map[string]*sending{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
-	n.list = directory{}
+	n.machine, n.unread = nil, map[id.SessionID][]unreadable{}
+	if n.vias == nil {
+		n.vias = map[string][]string{}
+	}
 }
 
 // Run connects and serves the account until that fails or ctx is done.
@@ -137,10 +143,11 @@ func (n *network) connect(ctx context.Context) error {
 		n.turns.Unlock()
 		return bridges.AsError(err)
 	}
+	machine, note := n.startMachine(ctx, cli)
 	n.mu.Lock()
-	n.cli, n.life, n.online = cli, ctx, true
-	t.emit(&bridges.State{Kind: bridges.Online, Text: "Connected to " + where + " as " + string(n.creds.user) + "."})
-	t.allContacts()
+	n.cli, n.life, n.online, n.machine = cli, ctx, true, machine
+	t.emit(&bridges.State{Kind: bridges.Online, Text: "Connected to " + where + " as " + string(n.creds.user) + "." + note})
+	t.updateContacts()
 	n.mu.Unlock()
 	if err := t.end(ctx); err != nil {
 		return bridges.AsError(err)
@@ -237,16 +244,7 @@ func (n *network) detach(ctx context.Context) {
 		t.fail(j.ref, errOffline())
 	}
 	n.jobs.queue = nil
-	for _, a := range n.awaited {
-		t.settle(a)
-	}
-	n.awaited = nil
-	for _, waiting := range n.joining {
-		for _, j := range waiting {
-			t.fail(j.ref, errOffline())
-		}
-	}
-	n.joining = map[id.RoomID][]joining{}
+	n.sent = map[string]*sending{}
 	n.mu.Unlock()
 	_ = t.end(ctx)
 }
@@ -319,11 +317,11 @@ const maxLine = 16 << 10
 // Capabilities tells what can be done at a place.
 func (n *network) Capabilities(p bridges.Place) bridges.Caps {
 	caps := bridges.Caps{
-		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true,
-		Resident: true, Accounts: true, MaxLine: maxLine,
+		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true,
+		MaxLine: maxLine,
 	}
 	if p.Room != "" {
-		caps.Mention, caps.Subject, caps.Moderate = true, true, true
+		caps.Mention, caps.Subject, caps.Moderate, caps.Accounts, caps.Resident = true, true, true, true, true
 	}
 	return caps
 }
@@ -345,6 +343,10 @@ func (m *memory) Load(_ context.Context, prefix string) (map[string][]byte, erro
 		}
 	}
 	return found, nil
+}
+
+func (m *memory) Save(ctx context.Context, changes map[string][]byte) error {
+	return m.Commit(ctx, changes)
 }
 
 func (m *memory) Commit(_ context.Context, changes map[string][]byte) error {

@@ -17,6 +17,7 @@ import (
 type turn struct {
 	n       *network
 	replay  bool // lines are old ones
+	quick   bool // nothing is asked for their sake
 	events  []bridges.Event
 	changes map[string][]byte
 	loaded  map[string][]byte
@@ -88,17 +89,14 @@ func (t *turn) commit(ctx context.Context) error {
 
 // Names of what is stored of an account. What belongs to a room stands under its id.
 const (
-	stateSync    = "sync"    // the token of the last answer that was handled
-	stateSelf    = "self"    // profile
-	stateDirect  = "direct"  // the content of m.direct
-	stateRoom    = "room/"   // roomState, for each room the user is in
-	stateSeen    = "seen/"   // seenState, for each room that is reported
-	statePower   = "power/"  // content of m.room.power_levels
-	stateCreate  = "create/" // createInfo
-	stateMember  = "member/" // and the room and "/" and the user: profile of who is in, of rooms the session is in
-	stateInvite  = "invite/" // invite
+	stateSync    = "sync"     // the token of the last answer that was handled
+	stateSelf    = "self"     // profile
+	stateDirect  = "direct"   // the content of m.direct
+	stateRoom    = "room/"    // roomState, for each room the user is in
+	stateSeen    = "seen/"    // seenState, for each room that is reported
+	stateInvite  = "invite/"  // invite
 	stateReacted = "reacted/" // and the room and "/" and the reaction's event: reactionOf
-	stateKeys    = "keys/"    // and the room, line and user: event by key
+	stateReacts  = "reacts/"  // and the room and "/" and the line: event by key by user
 )
 
 // put stores a value, which is one that JSON has a form for.
@@ -142,6 +140,7 @@ func (t *turn) get(name string) []byte {
 // storage is where an account's state is kept.
 type storage interface {
 	Load(ctx context.Context, prefix string) (map[string][]byte, error)
+	Save(ctx context.Context, changes map[string][]byte) error
 	Commit(ctx context.Context, changes map[string][]byte) error
 }
 

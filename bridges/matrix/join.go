@@ -1,0 +1,416 @@
+package matrix
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"transportd/bridges"
+)
+
+// Bounds of entering a room.
+const (
+	joinTime    = 30 * time.Second // for a room to be in an answer once it was joined
+	historyNew  = 50               // lines of a room that is entered the first time
+	historyMost = 200              // lines of one that was entered before
+	powerfulMax = 50               // members with power of a big room that are asked for
+)
+
+// Join enters a room: by alias or id. The homeserver is asked only where the user is
+// not in it.
+func (n *network) Join(ref bridges.Ref, name string, _ bridges.JoinOptions) error {
+	return n.do(ref, "join "+foldID(name), func(ctx context.Context) {
+		r, err := n.reach(ctx, name)
+		if err == nil {
+			err = n.enter(ctx, ref, r, name)
+		}
+		if err != nil {
+			n.outcome(ctx, ref, err)
+		}
+	})
+}
+
+// reach finds a room, and joins it where the user is not in.
+func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error) {
+	rid, via, err := n.resolve(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	r := n.rooms[rid]
+	n.mu.Unlock()
+	if r != nil {
+		return r, nil
+	}
+	there := make(chan struct{})
+	n.mu.Lock()
+	n.waiting[rid] = append(n.waiting[rid], there)
+	n.mu.Unlock()
+	if err := n.retried(ctx, func(ctx context.Context) error {
+		_, err := n.client().JoinRoom(ctx, string(rid), &mautrix.ReqJoinRoom{Via: via})
+		return err
+	}); err != nil {
+		return nil, joinError(err)
+	}
+	timer := time.NewTimer(joinTime)
+	defer timer.Stop()
+	select {
+	case <-there:
+	case <-timer.C:
+		return nil, bridges.NewError(bridges.Timeout, "The homeserver let you in, but does not tell of the room yet. Try again in a moment.")
+	case <-ctx.Done():
+		return nil, errOffline()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r = n.rooms[rid]; r == nil {
+		return nil, bridges.NewError(bridges.NotJoined, "You are not in this room any more.")
+	}
+	return r, nil
+}
+
+// joinError says of a refusal what it means for who wants to get in.
+func joinError(err *bridges.Error) *bridges.Error {
+	switch text := strings.ToLower(err.Text); {
+	case err.Kind != bridges.Forbidden:
+	case strings.Contains(text, "banned"):
+		err.Kind = bridges.IsBanned
+	default:
+		err.Kind = bridges.MembersOnly
+	}
+	return err
+}
+
+// resolve finds the id of a room by its name, and servers that know it.
+func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string, *bridges.Error) {
+	folded := foldID(name)
+	n.mu.Lock()
+	rid, known := n.aliases[folded]
+	via := n.vias[folded]
+	if inv := n.invites[id.RoomID(folded)]; inv != nil {
+		via = append(slices.Clone(via), inv.via()...)
+	}
+	n.mu.Unlock()
+	if strings.HasPrefix(folded, "!") {
+		if _, _, server := splitID(folded); server != "" && !slices.Contains(via, server) {
+			via = append(slices.Clone(via), server)
+		}
+		return id.RoomID(folded), via, nil
+	}
+	if known {
+		return rid, via, nil
+	}
+	var resp *mautrix.RespAliasResolve
+	if err := n.retried(ctx, func(ctx context.Context) (err error) {
+		resp, err = n.client().ResolveAlias(ctx, id.RoomAlias(folded))
+		return err
+	}); err != nil {
+		if err.Kind == bridges.NotFound {
+			err.Text = "There is no room with the address " + printable(folded) + "."
+		}
+		return "", nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.aliases[folded] = resp.RoomID
+	return resp.RoomID, append(slices.Clone(via), resp.Servers[:min(len(resp.Servers), maxVia)]...), nil
+}
+
+// enter brings the session into a room the user is in: with its members, and with what
+// was said while the session was not told of it.
+func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string) *bridges.Error {
+	n.mu.Lock()
+	if r.open {
+		ev := n.entered(r, ref, name, nil)
+		n.mu.Unlock()
+		n.tell(ctx, ev)
+		return nil
+	}
+	r.opening, r.held = true, nil
+	count, since := r.Joined, n.since
+	n.mu.Unlock()
+	people, err := n.fetchMembers(ctx, r, count)
+	var history []*event.Event
+	if err == nil {
+		history, err = n.fetchHistory(ctx, r, since)
+	}
+	t := n.begin()
+	defer n.endOf(ctx, t)
+	n.mu.Lock()
+	r.opening = false
+	held := r.held
+	r.held = nil
+	if err != nil {
+		n.mu.Unlock()
+		return err
+	}
+	r.people, r.nicks, r.called = map[id.UserID]*member{}, newNicks(), name
+	for user, p := range people {
+		t.enter(r, user, p)
+	}
+	if r.people[n.creds.user] == nil {
+		t.enter(r, n.creds.user, n.self)
+	}
+	t.events = nil // nobody has been shown anything yet
+	n.mu.Unlock()
+	t.quick = true
+	messages := t.messages(ctx, r, history)
+	t.quick, t.replay = false, n.old
+	n.mu.Lock()
+	ev := n.entered(r, ref, name, messages)
+	r.open = true
+	n.mu.Unlock()
+	t.emit(ev)
+	in := map[id.EventID]bool{}
+	for _, h := range history {
+		in[h.ID] = true
+		n.mu.Lock()
+		r.known(h.ID)
+		n.mu.Unlock()
+	}
+	for _, ev := range held {
+		if ev.StateKey == nil && in[ev.ID] {
+			continue
+		}
+		r.forget(ev.ID)
+		t.timeline(ctx, r, ev)
+	}
+	if k := len(history); k > 0 && history[k-1].Timestamp >= r.seen.At {
+		r.seen = seenState{history[k-1].ID, history[k-1].Timestamp}
+	}
+	t.put(stateRoom+string(r.id), r.roomState)
+	if r.seen.ID != "" {
+		t.put(stateSeen+string(r.id), r.seen)
+	}
+	return nil
+}
+
+// endOf ends a turn that was begun for a job.
+func (n *network) endOf(ctx context.Context, t *turn) {
+	if err := t.end(context.WithoutCancel(ctx)); err != nil {
+		n.log.Debug("matrix: not told", "error", err)
+	}
+}
+
+// forget makes an event one that was not handled yet.
+func (r *room) forget(ev id.EventID) {
+	if i := slices.Index(r.recent, ev); i >= 0 {
+		r.recent = slices.Delete(r.recent, i, i+1)
+	}
+}
+
+// entered is what the session is told of a room it enters. mu is held.
+func (n *network) entered(r *room, ref bridges.Ref, asked string, history []*bridges.Message) *bridges.Entered {
+	name := asked
+	if name == "" {
+		name = r.address()
+	}
+	return &bridges.Entered{
+		Ref: ref, Asked: asked, Room: bridges.RoomID(r.id), Name: name, Self: n.memberOf(r, n.creds.user), Members: n.others(r),
+		Subject: r.subject(), Info: n.info(r), History: history,
+	}
+}
+
+// fetchMembers asks who is in a room: all of them, or of a big one who has power and
+// whom the room's name is made of.
+func (n *network) fetchMembers(ctx context.Context, r *room, count int) (map[id.UserID]profile, *bridges.Error) {
+	people := map[id.UserID]profile{}
+	if count <= n.d.cfg.MaxMembers {
+		var resp *mautrix.RespMembers
+		if err := n.retried(ctx, func(ctx context.Context) (err error) {
+			resp, err = n.client().Members(ctx, r.id, mautrix.ReqMembers{Membership: event.MembershipJoin})
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		for _, ev := range resp.Chunk {
+			if user, p, in := memberEvent(ev); in {
+				people[user] = p
+			}
+		}
+		return people, nil
+	}
+	n.mu.Lock()
+	p := r.powers()
+	powerful := slices.Clone(p.creators)
+	for user := range p.users {
+		if p.level(user) > p.usersDefault && !slices.Contains(powerful, user) && len(powerful) < powerfulMax {
+			powerful = append(powerful, user)
+		}
+	}
+	for user, face := range r.Faces {
+		people[user] = face
+	}
+	n.mu.Unlock()
+	for _, user := range powerful {
+		if _, known := people[user]; known {
+			continue
+		}
+		var ev *event.Event
+		err := n.d.request(ctx, func(ctx context.Context) (err error) {
+			ev, err = n.client().FullStateEvent(ctx, r.id, event.StateMember, string(user))
+			return err
+		})
+		if err != nil && err.Kind != bridges.NotFound && err.Kind != bridges.Forbidden && err.Kind != bridges.Unsupported {
+			return nil, err
+		}
+		if err == nil && ev != nil {
+			if who, p, in := memberEvent(ev); in {
+				people[who] = p
+			}
+		}
+	}
+	return people, nil
+}
+
+// memberEvent reads who a membership event is about, and whether they are in.
+func memberEvent(ev *event.Event) (id.UserID, profile, bool) {
+	o := readObject(ev.Content.VeryRaw)
+	p := profile{Name: cutBytes(o.str("displayname"), maxTitle), Avatar: o.str("avatar_url")}
+	return id.UserID(ev.GetStateKey()), p, o.str("membership") == "join" && ev.StateKey != nil
+}
+
+// fetchHistory asks for what was said since the session was told of a room, oldest
+// first; of one that is new to it for the last lines.
+func (n *network) fetchHistory(ctx context.Context, r *room, from string) ([]*event.Event, *bridges.Error) {
+	n.mu.Lock()
+	seen := r.seen
+	n.mu.Unlock()
+	limit := historyMost
+	if seen.ID == "" {
+		limit = historyNew
+	}
+	var out []*event.Event
+	for len(out) < limit {
+		var resp *mautrix.RespMessages
+		err := n.retried(ctx, func(ctx context.Context) (err error) {
+			resp, err = n.client().Messages(ctx, r.id, from, "", mautrix.DirectionBackward, nil, min(limit-len(out), gapLines))
+			return err
+		})
+		if err != nil {
+			if err.Kind == bridges.Forbidden {
+				break // what was said before is not for this user
+			}
+			return nil, err
+		}
+		n.faces(r, resp.State)
+		for _, ev := range resp.Chunk {
+			if ev.ID == seen.ID || seen.At > 0 && ev.Timestamp < seen.At-int64(time.Hour/time.Millisecond) {
+				slices.Reverse(out)
+				return out, nil
+			}
+			out = append(out, ev)
+		}
+		if resp.End == "" || resp.End == from || len(resp.Chunk) == 0 {
+			break
+		}
+		from = resp.End
+	}
+	slices.Reverse(out)
+	return out, nil
+}
+
+// faces learns how people are called who said something long ago.
+func (n *network) faces(r *room, state []*event.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, ev := range state {
+		if user, p, _ := memberEvent(ev); ev.Type.Type == event.StateMember.Type {
+			if _, known := r.Faces[user]; !known && len(r.Faces) < maxFaces {
+				r.face(user, p)
+			}
+		}
+	}
+}
+
+// messages are old events as messages, with what was changed of them later.
+func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*bridges.Message {
+	n := t.n
+	for _, ev := range events {
+		n.mu.Lock()
+		r.wrote(ev.ID, ev.Sender)
+		n.mu.Unlock()
+	}
+	place := bridges.Place{Room: bridges.RoomID(r.id)}
+	n.mu.Lock()
+	if p, _ := n.place(r); p.User != "" {
+		place = p
+	}
+	n.mu.Unlock()
+	var out []*bridges.Message
+	at := map[bridges.MessageID]int{}
+	for _, ev := range events {
+		if ev.StateKey != nil {
+			continue
+		}
+		plain, _ := t.opened(ctx, r, ev)
+		c := readEvent(plain)
+		if c.What == contentEncrypted {
+			c = content{What: contentMessage, Kind: bridges.Notice, Body: sealedText}
+		}
+		if c.What != contentMessage {
+			continue
+		}
+		m := t.message(ctx, r, place, ev, &c)
+		if m == nil {
+			continue
+		}
+		m.Replay = true
+		if i, ok := at[m.Replaces]; ok && m.Replaces != "" {
+			out[i].Body, out[i].HTML = m.Body, m.HTML
+			continue
+		}
+		at[m.ID] = len(out)
+		out = append(out, m)
+	}
+	return out
+}
+
+// Leave ends the reports about a room; the user stays in it.
+func (n *network) Leave(ref bridges.Ref, room bridges.RoomID, reason string) error {
+	return n.do(ref, "leave "+string(room), func(ctx context.Context) {
+		t := n.begin()
+		defer n.endOf(ctx, t)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		r := n.rooms[id.RoomID(room)]
+		if r == nil || !r.open {
+			t.fail(ref, bridges.NewError(bridges.NotJoined, "You are not in this room."))
+			return
+		}
+		t.emit(&bridges.Left{Ref: ref, Room: room, Member: n.memberOf(r, n.creds.user), Self: true, Reason: reason})
+		r.open, r.people, r.nicks, r.typing = false, nil, nil, nil
+	})
+}
+
+// Quit implements bridges.Quitter.
+func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) error {
+	return n.do(ref, "leave "+string(room), func(ctx context.Context) {
+		err := n.retried(ctx, func(ctx context.Context) error {
+			_, err := n.client().LeaveRoom(ctx, id.RoomID(room), &mautrix.ReqLeave{Reason: reason})
+			return err
+		})
+		if err != nil {
+			n.outcome(ctx, ref, err)
+			return
+		}
+		t := n.begin()
+		defer n.endOf(ctx, t)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		me := n.selfMember()
+		if r := n.rooms[id.RoomID(room)]; r != nil {
+			me = n.memberOf(r, n.creds.user)
+			r.open, r.people = false, nil
+			delete(n.rooms, r.id)
+		}
+		t.putRaw(stateRoom+string(room), nil)
+		t.putRaw(stateSeen+string(room), nil)
+		t.emit(&bridges.Left{Ref: ref, Room: room, Member: me, Self: true, Reason: reason})
+	})
+}

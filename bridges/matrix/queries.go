@@ -1,0 +1,182 @@
+package matrix
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"transportd/bridges"
+)
+
+// asking is the client for a question, or why there is none.
+func (n *network) asking() (*mautrix.Client, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.online {
+		return nil, errOffline()
+	}
+	return n.cli, nil
+}
+
+// ask makes the requests of one question.
+func (n *network) ask(ctx context.Context, f func(ctx context.Context, cli *mautrix.Client) error) error {
+	cli, err := n.asking()
+	if err != nil {
+		return err
+	}
+	return asError(n.d.request(ctx, func(ctx context.Context) error { return f(ctx, cli) }))
+}
+
+// Bounds of the directory that is read.
+const (
+	directoryPage  = 200
+	directoryPages = 10
+)
+
+// Rooms implements bridges.Directory: the public rooms of the user's homeserver.
+func (n *network) Rooms(ctx context.Context) ([]bridges.DirectoryEntry, error) {
+	var out []bridges.DirectoryEntry
+	since := ""
+	for range directoryPages {
+		var resp *mautrix.RespPublicRooms
+		if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
+			resp, err = cli.PublicRooms(ctx, &mautrix.ReqPublicRooms{Limit: directoryPage, Since: since})
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		for _, r := range resp.Chunk {
+			name := validAlias(string(r.CanonicalAlias))
+			if name == "" {
+				if clean, err := checkID(string(r.RoomID)); err == nil {
+					name = clean
+				}
+			}
+			if name == "" {
+				continue
+			}
+			out = append(out, bridges.DirectoryEntry{
+				Name: name, Title: cutBytes(oneLine(cleanText(r.Name)), maxTitle), Members: r.NumJoinedMembers, Subject: cutBytes(oneLine(cleanText(r.Topic)), maxTitle),
+			})
+		}
+		if since = resp.NextBatch; since == "" {
+			break
+		}
+	}
+	slices.SortFunc(out, func(a, b bridges.DirectoryEntry) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// Profile implements bridges.Profiler.
+func (n *network) Profile(ctx context.Context, user bridges.UserID) (bridges.Profile, error) {
+	who := id.UserID(user)
+	var resp *mautrix.RespUserProfile
+	if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
+		resp, err = cli.GetProfile(ctx, who)
+		return err
+	}); err != nil {
+		return bridges.Profile{}, err
+	}
+	_, _, server := splitID(string(who))
+	return bridges.Profile{
+		Nick: person(who, resp.DisplayName).Nick, RealName: cleanNick(resp.DisplayName), Account: string(who), Server: server,
+		Text: "Matrix ID: " + string(who),
+	}, nil
+}
+
+// List implements bridges.Lister.
+func (n *network) List(ctx context.Context, room bridges.RoomID, a bridges.Affiliation) ([]bridges.ListEntry, error) {
+	if a == bridges.AffiliationOutcast {
+		return n.banned(ctx, room)
+	}
+	if _, err := n.asking(); err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.rooms[id.RoomID(room)]
+	if r == nil || !r.open {
+		return nil, bridges.NewError(bridges.NotJoined, "You are not in this room.")
+	}
+	var out []bridges.ListEntry
+	users := map[id.UserID]bool{}
+	for user := range r.people {
+		users[user] = true
+	}
+	for user := range r.powers().users {
+		users[user] = true
+	}
+	for user := range users {
+		membership := "leave"
+		if r.people[user] != nil {
+			membership = "join"
+		}
+		if _, has := r.powers().standing(user, membership, r.public()); has == a {
+			out = append(out, bridges.ListEntry{Mask: string(user), Address: string(user)})
+		}
+	}
+	slices.SortFunc(out, func(a, b bridges.ListEntry) int { return strings.Compare(a.Mask, b.Mask) })
+	return out, nil
+}
+
+// banned are those who must not enter a room.
+func (n *network) banned(ctx context.Context, room bridges.RoomID) ([]bridges.ListEntry, error) {
+	var resp *mautrix.RespMembers
+	if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
+		resp, err = cli.Members(ctx, id.RoomID(room), mautrix.ReqMembers{Membership: event.MembershipBan})
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var out []bridges.ListEntry
+	for _, ev := range resp.Chunk {
+		o := readObject(ev.Content.VeryRaw)
+		if o.str("membership") == "ban" && ev.StateKey != nil {
+			out = append(out, bridges.ListEntry{Mask: *ev.StateKey, Address: *ev.StateKey, By: string(ev.Sender), Reason: cutBytes(oneLine(o.str("reason")), maxTitle)})
+		}
+	}
+	slices.SortFunc(out, func(a, b bridges.ListEntry) int { return strings.Compare(a.Mask, b.Mask) })
+	return out, nil
+}
+
+// History implements bridges.Historian.
+func (n *network) History(ctx context.Context, at bridges.Place, before bridges.MessageID, limit int) ([]*bridges.Message, bool, error) {
+	r := n.existing(at)
+	if r == nil {
+		return nil, false, bridges.NewError(bridges.NotJoined, "You are not in this room.")
+	}
+	var events []*event.Event // newest first
+	n.mu.Lock()
+	from, more := n.since, true
+	n.mu.Unlock()
+	if before != "" {
+		var around *mautrix.RespContext
+		if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
+			around, err = cli.Context(ctx, r.id, id.EventID(before), nil, 1)
+			return err
+		}); err != nil {
+			return nil, false, err
+		}
+		events, from = around.EventsBefore, around.Start
+	}
+	for len(events) < limit && more {
+		var resp *mautrix.RespMessages
+		if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
+			resp, err = cli.Messages(ctx, r.id, from, "", mautrix.DirectionBackward, nil, min(limit-len(events), gapLines))
+			return err
+		}); err != nil {
+			return nil, false, err
+		}
+		n.faces(r, resp.State)
+		events = append(events, resp.Chunk...)
+		more = resp.End != "" && resp.End != from && len(resp.Chunk) > 0
+		from = resp.End
+	}
+	slices.Reverse(events)
+	t := turn{n: n, quick: true, changes: map[string][]byte{}}
+	return t.messages(ctx, r, events), more, nil
+}

@@ -1,0 +1,307 @@
+package matrix
+
+import (
+	"context"
+	"crypto/rand"
+	"maps"
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"transportd/bridges"
+)
+
+// sending is a line on its way.
+type sending struct {
+	ref   bridges.Ref
+	event id.EventID // once the homeserver has it
+	done  bool       // its outcome is told
+}
+
+// Send says something. It is sent under a transaction id that stays the same, so that
+// the homeserver takes it once, however often it is tried.
+func (n *network) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) error {
+	if m.Token == "" {
+		m.Token = rand.Text()
+	}
+	return n.do(ref, lane(to), func(ctx context.Context) { n.send(ctx, ref, to, m) })
+}
+
+func lane(p bridges.Place) string { return string(p.Room) + string(p.User) }
+
+func (n *network) send(ctx context.Context, ref bridges.Ref, to bridges.Place, m bridges.Outgoing) {
+	r, err := n.roomOf(ctx, to)
+	if err != nil {
+		n.outcome(ctx, ref, err)
+		return
+	}
+	kind, content, err := n.compose(ctx, r, &m)
+	if err != nil {
+		n.outcome(ctx, ref, err)
+		return
+	}
+	s := &sending{ref: ref}
+	n.mu.Lock()
+	n.sent[m.Token] = s
+	n.mu.Unlock()
+	ev, err := n.put(ctx, r, kind, content, m.Token)
+	t := n.begin()
+	n.mu.Lock()
+	delete(n.sent, m.Token)
+	done := s.done
+	if err == nil {
+		s.done = true
+		r.known(ev)
+		r.wrote(ev, n.creds.user)
+	}
+	place, _ := n.place(r)
+	n.mu.Unlock()
+	if place != to {
+		place = to // the chat has moved to another room meanwhile
+	}
+	switch {
+	case done: // its echo was first
+	case err != nil:
+		t.fail(ref, err)
+	default:
+		t.taken(r, place, s, ev, time.Now().UnixMilli())
+	}
+	if e := t.end(context.WithoutCancel(ctx)); e != nil {
+		n.log.Debug("matrix: an outcome was not told", "error", e)
+	}
+}
+
+// taken tells that the homeserver has a line.
+func (t *turn) taken(r *room, place bridges.Place, s *sending, ev id.EventID, at int64) {
+	n := t.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	me := n.memberOf(r, n.creds.user)
+	me.Role, me.Affiliation = bridges.RoleNone, 0
+	t.emit(&bridges.Message{Ref: s.ref, Place: place, From: me, Self: true, ID: bridges.MessageID(ev), At: time.UnixMilli(at)})
+	r.seen, r.Last = seenState{ev, at}, max(r.Last, at)
+	t.put(stateSeen+string(r.id), r.seen)
+}
+
+// put sends an event, encrypted where the room is.
+func (n *network) put(ctx context.Context, r *room, kind event.Type, content any, txn string) (ev id.EventID, failed *bridges.Error) {
+	content, kind, failed = n.seal(ctx, r, kind, content)
+	if failed != nil {
+		return "", failed
+	}
+	failed = n.retried(ctx, func(ctx context.Context) error {
+		resp, err := n.client().SendMessageEvent(ctx, r.id, kind, content, mautrix.ReqSendEvent{TransactionID: txn, DontEncrypt: true})
+		if err == nil {
+			ev = resp.EventID
+		}
+		return err
+	})
+	return ev, failed
+}
+
+// roomOf is the room that a place stands for; with a person there is no room with yet,
+// one is made.
+func (n *network) roomOf(ctx context.Context, p bridges.Place) (*room, *bridges.Error) {
+	if p.Room == "" {
+		return n.directWith(ctx, id.UserID(p.User))
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.rooms[id.RoomID(p.Room)]
+	if r == nil || !r.open {
+		return nil, bridges.NewError(bridges.NotJoined, "You are not in this room.")
+	}
+	return r, nil
+}
+
+// compose makes an event of what the user says.
+func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (event.Type, any, *bridges.Error) {
+	n.mu.Lock()
+	poll := r.polls[id.EventID(m.ReplyTo)]
+	n.mu.Unlock()
+	if poll != nil {
+		if choices, ok := poll.choose(m.Body); ok {
+			kind, vote := poll.vote(id.EventID(m.ReplyTo), choices)
+			return event.Type{Type: kind, Class: event.MessageEventType}, vote, nil
+		}
+	}
+	res := resolved{}
+	if m.ReplyTo != "" {
+		t := turn{n: n}
+		res.ReplyTo = t.author(ctx, r, id.EventID(m.ReplyTo))
+	}
+	n.mu.Lock()
+	for _, who := range m.Mentions {
+		user := id.UserID(who)
+		res.Mentions = append(res.Mentions, mention{user, r.nickOf(user)})
+	}
+	n.mu.Unlock()
+	if m.File != nil {
+		content, err := n.uploadFile(ctx, r, m, res)
+		return event.EventMessage, content, err
+	}
+	content, err := writeMessage(m, res)
+	return event.EventMessage, content, bridges.AsError(err)
+}
+
+// React implements bridges.Reactor: what is there and not wanted is taken back, what
+// is wanted and not there is put.
+func (n *network) React(ref bridges.Ref, at bridges.Place, line bridges.MessageID, keys []string) error {
+	return n.do(ref, lane(at), func(ctx context.Context) {
+		r, err := n.roomOf(ctx, at)
+		if err == nil {
+			err = n.react(ctx, r, at, id.EventID(line), keys)
+		}
+		if err != nil {
+			n.outcome(ctx, ref, err)
+			return
+		}
+		n.mu.Lock()
+		me := n.memberOf(r, n.creds.user)
+		n.mu.Unlock()
+		n.tell(ctx, &bridges.Reacted{Ref: ref, Place: at, ID: line, From: me, Self: true, Keys: keys, At: time.Now()})
+	})
+}
+
+func (n *network) react(ctx context.Context, r *room, at bridges.Place, line id.EventID, keys []string) *bridges.Error {
+	t := n.begin()
+	mine := maps.Clone(t.reactionsTo(ctx, r, line)[n.creds.user])
+	n.turns.Unlock()
+	for key, ev := range mine {
+		if slices.Contains(keys, key) {
+			continue
+		}
+		if err := n.redact(ctx, r, ev, ""); err != nil {
+			return err
+		}
+		n.note(ctx, r, line, key, ev, false)
+	}
+	for _, key := range keys {
+		if mine[key] != "" {
+			continue
+		}
+		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: line, Key: key}}
+		// What is put to a line is never encrypted: servers count it.
+		var ev id.EventID
+		txn := rand.Text()
+		err := n.retried(ctx, func(ctx context.Context) error {
+			resp, err := n.client().SendMessageEvent(ctx, r.id, event.EventReaction, content, mautrix.ReqSendEvent{TransactionID: txn, DontEncrypt: true})
+			if err == nil {
+				ev = resp.EventID
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		n.note(ctx, r, line, key, ev, true)
+	}
+	return nil
+}
+
+// note stores a reaction of the user's that was put or taken back. Its echo is nothing
+// new then.
+func (n *network) note(ctx context.Context, r *room, line id.EventID, key string, ev id.EventID, put bool) {
+	t := n.begin()
+	all := t.reactionsTo(ctx, r, line)
+	if all[n.creds.user] == nil {
+		all[n.creds.user] = map[string]id.EventID{}
+	}
+	if put {
+		all[n.creds.user][key] = ev
+		t.put(stateReacted+string(r.id)+"/"+string(ev), reactionOf{line, n.creds.user, key})
+		n.mu.Lock()
+		r.known(ev)
+		n.mu.Unlock()
+	} else {
+		delete(all[n.creds.user], key)
+		t.putRaw(stateReacted+string(r.id)+"/"+string(ev), nil)
+	}
+	t.put(stateReacts+string(r.id)+"/"+string(line), all)
+	if err := t.end(context.WithoutCancel(ctx)); err != nil {
+		n.log.Debug("matrix: a reaction was not stored", "error", err)
+	}
+}
+
+// redact takes an event back.
+func (n *network) redact(ctx context.Context, r *room, ev id.EventID, reason string) *bridges.Error {
+	txn := rand.Text()
+	err := n.retried(ctx, func(ctx context.Context) error {
+		resp, err := n.client().RedactEvent(ctx, r.id, ev, mautrix.ReqRedact{Reason: reason, TxnID: txn})
+		if err == nil {
+			n.mu.Lock()
+			r.known(resp.EventID)
+			n.mu.Unlock()
+		}
+		return err
+	})
+	return err
+}
+
+// Retract implements bridges.Retractor.
+func (n *network) Retract(ref bridges.Ref, at bridges.Place, line bridges.MessageID, reason string) error {
+	return n.do(ref, lane(at), func(ctx context.Context) {
+		r, err := n.roomOf(ctx, at)
+		if err == nil {
+			err = n.redact(ctx, r, id.EventID(line), reason)
+		}
+		if err != nil {
+			n.outcome(ctx, ref, err)
+			return
+		}
+		n.mu.Lock()
+		me := n.memberOf(r, n.creds.user)
+		n.mu.Unlock()
+		n.tell(ctx, &bridges.Retracted{Ref: ref, Place: at, ID: line, By: me, Self: true, Reason: reason, At: time.Now()})
+	})
+}
+
+// typingTime is how long the homeserver shows that somebody writes, unless it is told
+// again.
+const typingTime = 30 * time.Second
+
+// SetTyping implements bridges.Typist.
+func (n *network) SetTyping(at bridges.Place, on bool) error {
+	return n.do(0, "typing "+lane(at), func(ctx context.Context) {
+		r := n.existing(at)
+		if r == nil {
+			return
+		}
+		_ = n.d.request(ctx, func(ctx context.Context) error {
+			_, err := n.client().UserTyping(ctx, r.id, on, typingTime)
+			return err
+		})
+	})
+}
+
+// SetRead implements bridges.Reader.
+func (n *network) SetRead(at bridges.Place, line bridges.MessageID) error {
+	return n.do(0, "read "+lane(at), func(ctx context.Context) {
+		r := n.existing(at)
+		if r == nil {
+			return
+		}
+		err := n.d.request(ctx, func(ctx context.Context) error {
+			return n.client().SetReadMarkers(ctx, r.id, &mautrix.ReqSetReadMarkers{Read: id.EventID(line), FullyRead: id.EventID(line)})
+		})
+		if err != nil {
+			n.log.Debug("matrix: not marked as read", "error", err)
+		}
+	})
+}
+
+// existing is the room of a place, where there is one.
+func (n *network) existing(p bridges.Place) *room {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if p.Room != "" {
+		return n.rooms[id.RoomID(p.Room)]
+	}
+	if c := n.contacts[id.UserID(p.User)]; c != nil {
+		return n.rooms[c.room]
+	}
+	return nil
+}

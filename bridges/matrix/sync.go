@@ -1,0 +1,460 @@
+package matrix
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"transportd/bridges"
+)
+
+// Times and sizes of the sync loop.
+const (
+	pollTime  = 30 * time.Second // a poll waits at the homeserver
+	gapPages  = 5                // that are fetched where an answer leaves lines out
+	gapLines  = 100              // of one
+	firstTail = 1                // lines of each room in the first answer: only which there are counts
+	tail      = 30               // lines of each room in the others
+)
+
+// filter is what an answer brings: members where they are needed, no presence at first.
+func filter(first bool) string {
+	lines, presence := tail, []string{"m.presence"}
+	if first {
+		lines, presence = firstTail, []string{}
+	}
+	raw, err := json.Marshal(map[string]any{
+		"presence":     map[string]any{"types": presence},
+		"account_data": map[string]any{"types": []string{"m.direct"}},
+		"room": map[string]any{
+			"timeline":     map[string]any{"limit": lines, "lazy_load_members": true},
+			"state":        map[string]any{"lazy_load_members": true},
+			"ephemeral":    map[string]any{"types": []string{"m.typing", "m.receipt"}},
+			"account_data": map[string]any{"types": []string{}},
+		},
+	})
+	if err != nil {
+		panic(err) // it is made of strings and numbers
+	}
+	return string(raw)
+}
+
+var firstFilter, nextFilter = filter(true), filter(false)
+
+// serve asks for news until that fails: handles an answer, commits its token, asks
+// again.
+func (n *network) serve(ctx context.Context) *bridges.Error {
+	n.old = n.since != ""
+	wait := time.Duration(0) // the first answer is what there is
+	for {
+		resp, err := n.poll(ctx, wait)
+		if err != nil {
+			return n.lost(err)
+		}
+		if e := n.handle(ctx, resp); e != nil {
+			return bridges.AsError(e)
+		}
+		n.old, wait = false, pollTime
+	}
+}
+
+// poll makes one request for news. First answers, which may be long, are few at a time
+// over all accounts.
+func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSync, *bridges.Error) {
+	first := n.since == ""
+	if first {
+		select {
+		case n.d.firsts <- struct{}{}:
+			defer func() { <-n.d.firsts }()
+		case <-ctx.Done():
+			return nil, errOffline()
+		}
+	}
+	req := mautrix.ReqSync{Since: n.since, Timeout: int(wait.Milliseconds()), FilterID: nextFilter, SetPresence: n.shownPresence()}
+	patience := n.d.cfg.Timeout + wait
+	if first {
+		req.FilterID, patience = firstFilter, max(patience, 5*time.Minute)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	resp, err := n.client().FullSyncRequest(ctx, req)
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	if resp.NextBatch == "" {
+		return nil, &bridges.Error{Kind: bridges.TemporaryRefuse, Text: "The homeserver's answer could not be understood."}
+	}
+	return resp, nil
+}
+
+func (n *network) client() *mautrix.Client {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cli
+}
+
+func (n *network) shownPresence() event.Presence {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.presence
+}
+
+// handle takes one answer: keys before the lines they open, then what is new of
+// people and rooms, then the token, which is stored behind all of it.
+func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
+	if m := n.machineNow(); m != nil {
+		m.Sync(ctx, resp, n.since)
+	}
+	gaps := n.fillGaps(ctx, resp)
+	t := n.begin()
+	t.replay = n.old
+	t.accountData(resp.AccountData.Events)
+	for _, rid := range sortedRooms(resp.Rooms.Invite) {
+		t.invited(rid, resp.Rooms.Invite[rid].State.Events)
+	}
+	for _, rid := range sortedRooms(resp.Rooms.Leave) {
+		t.left(ctx, rid, resp.Rooms.Leave[rid])
+	}
+	for _, rid := range sortedRooms(resp.Rooms.Join) {
+		t.joined(ctx, rid, resp.Rooms.Join[rid], gaps[rid])
+		// Events of one room go out before the next is looked at: memory stays small.
+		if err := t.flush(ctx); err != nil {
+			n.turns.Unlock()
+			return err
+		}
+	}
+	n.mu.Lock()
+	t.updateContacts()
+	n.mu.Unlock()
+	t.presences(resp.Presence.Events)
+	n.since = resp.NextBatch
+	t.putRaw(stateSync, []byte(resp.NextBatch))
+	err := t.end(ctx)
+	n.wake(resp)
+	return err
+}
+
+func sortedRooms[V any](rooms map[id.RoomID]V) []id.RoomID {
+	out := make([]id.RoomID, 0, len(rooms))
+	for rid := range rooms {
+		out = append(out, rid)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// wake goes on with those who wait for a room to be there.
+func (n *network) wake(resp *mautrix.RespSync) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for rid := range resp.Rooms.Join {
+		for _, c := range n.waiting[rid] {
+			close(c)
+		}
+		delete(n.waiting, rid)
+	}
+}
+
+// fillGaps fetches what an answer has left out of rooms that are reported, oldest
+// first. What cannot be had is left out: it can still be asked for as history.
+func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.RoomID][]*event.Event {
+	gaps := map[id.RoomID][]*event.Event{}
+	if n.since == "" {
+		return gaps
+	}
+	directs := n.directs
+	for _, ev := range resp.AccountData.Events {
+		if ev.Type.Type == event.AccountDataDirectChats.Type {
+			directs = readDirects(ev.Content.VeryRaw)
+		}
+	}
+	for rid, jr := range resp.Rooms.Join {
+		if !jr.Timeline.Limited || jr.Timeline.PrevBatch == "" {
+			continue
+		}
+		n.mu.Lock()
+		r := n.rooms[rid]
+		reported := directs[rid] != ""
+		if r != nil && !reported {
+			_, reported = n.place(r)
+		}
+		n.mu.Unlock()
+		if !reported {
+			continue
+		}
+		var missing []*event.Event
+		from, found := jr.Timeline.PrevBatch, false
+		for page := 0; page < gapPages && !found && from != ""; page++ {
+			var msgs *mautrix.RespMessages
+			err := n.d.request(ctx, func(ctx context.Context) (err error) {
+				msgs, err = n.client().Messages(ctx, rid, from, "", mautrix.DirectionBackward, nil, gapLines)
+				return err
+			})
+			if err != nil || len(msgs.Chunk) == 0 {
+				break
+			}
+			for _, ev := range msgs.Chunk {
+				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {
+					found = true
+					break
+				}
+				missing = append(missing, ev)
+			}
+			from = msgs.End
+		}
+		slices.Reverse(missing)
+		gaps[rid] = missing
+	}
+	return gaps
+}
+
+// joined takes what an answer says of a room the user is in.
+func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoinedRoom, gap []*event.Event) {
+	n := t.n
+	n.mu.Lock()
+	r, fresh := n.rooms[rid], false
+	if r == nil {
+		r, fresh = &room{id: rid}, true
+		n.rooms[rid] = r
+		if n.invites[rid] != nil {
+			delete(n.invites, rid)
+			t.putRaw(stateInvite+string(rid), nil)
+		}
+	}
+	changed := r.summary(&jr.Summary) || fresh
+	n.mu.Unlock()
+	for _, ev := range jr.State.Events {
+		changed = t.state(ctx, r, ev, false) || changed
+	}
+	n.mu.Lock()
+	if _, direct := n.directs[rid]; direct && changed {
+		t.updateContacts() // it may carry a chat from here on
+	}
+	n.mu.Unlock()
+	for _, ev := range gap {
+		changed = t.timeline(ctx, r, ev) || changed
+	}
+	for _, ev := range jr.Timeline.Events {
+		changed = t.timeline(ctx, r, ev) || changed
+	}
+	for _, ev := range jr.Ephemeral.Events {
+		t.ephemeral(r, ev)
+	}
+	if changed {
+		t.put(stateRoom+string(rid), r.roomState)
+		if r.seen.ID != "" {
+			t.put(stateSeen+string(rid), r.seen)
+		}
+	}
+}
+
+// left takes what an answer says of a room the user is in no longer.
+func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom) {
+	n := t.n
+	n.mu.Lock()
+	inv, r := n.invites[rid], n.rooms[rid]
+	delete(n.invites, rid)
+	delete(n.rooms, rid)
+	n.mu.Unlock()
+	if inv != nil {
+		t.putRaw(stateInvite+string(rid), nil)
+		if inv.Direct && inv.By != "" {
+			t.emit(&bridges.Contact{Member: person(inv.By, inv.ByName), Gone: true})
+		}
+	}
+	if r == nil {
+		return
+	}
+	t.putRaw(stateRoom+string(rid), nil)
+	t.putRaw(stateSeen+string(rid), nil)
+	if !r.open {
+		return
+	}
+	left := &bridges.Left{Room: bridges.RoomID(rid), Member: n.memberOf(r, n.creds.user), Self: true}
+	for _, ev := range append(slices.Clone(lr.State.Events), lr.Timeline.Events...) {
+		if ev.Type.Type == event.StateMember.Type && ev.GetStateKey() == string(n.creds.user) {
+			how(left, ev, n.creds.user, r)
+		} else if ev.Type.Type != event.StateMember.Type {
+			t.timeline(ctx, r, ev)
+		}
+	}
+	t.emit(left)
+	r.open = false
+}
+
+// how says how and by whom somebody left a room.
+func how(l *bridges.Left, ev *event.Event, user id.UserID, r *room) {
+	o := readObject(ev.Content.VeryRaw)
+	l.Reason = cutBytes(oneLine(o.str("reason")), maxTitle)
+	l.Kind = bridges.Parted
+	if ev.Sender == user {
+		return
+	}
+	l.Kind, l.Actor = bridges.Kicked, r.nickOf(ev.Sender)
+	if o.str("membership") == "ban" {
+		l.Kind = bridges.Banned
+	}
+}
+
+// state takes a state event into what is known of a room. Live tells that it happens
+// now, and is reported. It reports whether something of the room is to be stored.
+func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (changed bool) {
+	if ev.StateKey == nil {
+		return false
+	}
+	if ev.Type.Type == event.StateMember.Type {
+		return t.membership(ctx, r, ev, live)
+	}
+	read := stateReaders[ev.Type.Type]
+	if read == nil || *ev.StateKey != "" {
+		return false
+	}
+	n := t.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var was map[id.UserID]bridges.Member
+	if ev.Type.Type == event.StatePowerLevels.Type || ev.Type.Type == event.StateEncryption.Type {
+		was = t.standingsNow(r)
+	}
+	title, public := r.title(n.creds.user), r.public()
+	if !read(r, ev, readObject(ev.Content.VeryRaw)) {
+		return false
+	}
+	n.nameRoom(r)
+	if !r.open {
+		return true
+	}
+	switch ev.Type.Type {
+	case event.StateTopic.Type:
+		t.emit(&bridges.SubjectChanged{Room: bridges.RoomID(r.id), Subject: bridges.Subject{Text: r.Topic, By: r.nickOf(ev.Sender), At: time.UnixMilli(ev.Timestamp)}})
+	case event.StatePowerLevels.Type:
+		t.standings(r, was, r.nickOf(ev.Sender))
+	case event.StateEncryption.Type:
+		t.note(r, ev, "From now on what is said here is encrypted.")
+	case event.StateTombstone.Type:
+		t.note(r, ev, "This room has moved: it goes on in "+string(r.Moved)+".")
+	}
+	if r.title(n.creds.user) != title || r.public() != public {
+		t.emit(n.info(r))
+	}
+	return true
+}
+
+// note has the room say something in its own name.
+func (t *turn) note(r *room, ev *event.Event, text string) {
+	t.emit(&bridges.Message{
+		Place: bridges.Place{Room: bridges.RoomID(r.id)}, From: t.n.memberOf(r, ev.Sender), Kind: bridges.Notice, Body: text,
+		ID: bridges.MessageID(ev.ID), At: time.UnixMilli(ev.Timestamp), Replay: t.replay,
+	})
+}
+
+// membership takes a change of who is in a room.
+func (t *turn) membership(ctx context.Context, r *room, ev *event.Event, live bool) (changed bool) {
+	n, user := t.n, id.UserID(*ev.StateKey)
+	o := readObject(ev.Content.VeryRaw)
+	p := profile{Name: cutBytes(o.str("displayname"), maxTitle), Avatar: o.str("avatar_url")}
+	if m := n.machineNow(); m != nil && live && r.encrypted() && ev.Content.ParseRaw(event.StateMember) == nil {
+		ev.RoomID = r.id
+		m.Membership(ctx, ev)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch membership := o.str("membership"); {
+	case membership == "join":
+		if face, known := r.Faces[user]; known && face != p || !known && len(r.Faces) < maxFaces {
+			r.face(user, p)
+			changed = true
+		}
+		if r.people != nil {
+			t.enter(r, user, p)
+		}
+	case membership == "invite":
+		if _, known := r.Faces[user]; !known && len(r.Faces) < maxFaces {
+			r.face(user, p)
+			changed = true
+		}
+	default:
+		if _, known := r.Faces[user]; known && user != n.creds.user && len(r.Faces) > 2 {
+			delete(r.Faces, user)
+			changed = true
+		}
+		left := &bridges.Left{Self: user == n.creds.user}
+		how(left, ev, user, r)
+		t.leave(r, user, left)
+	}
+	return changed
+}
+
+// ephemeral takes what passes: who writes, who has read.
+func (t *turn) ephemeral(r *room, ev *event.Event) {
+	n := t.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	place, ok := n.place(r)
+	if !ok {
+		return
+	}
+	o := readObject(ev.Content.VeryRaw)
+	switch ev.Type.Type {
+	case "m.typing":
+		var now []id.UserID
+		for _, u := range o.strs("user_ids") {
+			if user := id.UserID(u); user != n.creds.user && len(now) < maxFaces {
+				now = append(now, user)
+			}
+		}
+		for _, user := range now {
+			if !slices.Contains(r.typing, user) {
+				t.present(r, user)
+				t.emit(&bridges.Typing{Place: place, From: n.memberOf(r, user), On: true})
+			}
+		}
+		for _, user := range r.typing {
+			if !slices.Contains(now, user) {
+				t.emit(&bridges.Typing{Place: place, From: n.memberOf(r, user)})
+			}
+		}
+		r.typing = now
+	case "m.receipt":
+		for line := range o {
+			for user := range o.obj(line).obj("m.read") {
+				if who := id.UserID(user); who != n.creds.user && (r.people[who] != nil || place.User != "") && strings.HasPrefix(line, "$") {
+					t.emit(&bridges.Read{Place: place, From: n.memberOf(r, who), ID: bridges.MessageID(line)})
+				}
+			}
+		}
+	}
+}
+
+// presences takes who is there, of those the user has a chat with.
+func (t *turn) presences(events []*event.Event) {
+	n := t.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, ev := range events {
+		c := n.contacts[ev.Sender]
+		if c == nil {
+			continue
+		}
+		o := readObject(ev.Content.VeryRaw)
+		p := &bridges.Present{Member: n.contactMember(ev.Sender, c), Text: cutBytes(oneLine(o.str("status_msg")), maxTitle)}
+		switch o.str("presence") {
+		case "online":
+			p.Online = true
+		case "unavailable":
+			p.Online, p.Member.Away = true, true
+		case "busy", "org.matrix.msc3026.busy":
+			p.Online, p.Busy = true, true
+		}
+		if ago := o.count("last_active_ago", int64(365*24*time.Hour/time.Millisecond)); ago > 0 && !o.bool("currently_active") {
+			p.Since = time.Now().Add(-time.Duration(ago) * time.Millisecond)
+		}
+		t.emit(p)
+	}
+}
