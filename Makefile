@@ -4,7 +4,9 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
-BUILD   := $(GO) build -trimpath -buildvcs=false
+# goolm: the encryption of Matrix in Go. A plain "go build ./..." works too, without it.
+TAGS    := -tags goolm
+BUILD   := $(GO) build -trimpath -buildvcs=false $(TAGS)
 # How long each fuzz target runs under "make fuzz".
 FUZZTIME ?= 20s
 # Of which packages "make bench" runs the benchmarks.
@@ -21,13 +23,14 @@ build: ## build bin/transportd
 	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/transportd ./cmd/transportd
 
 test: deps-test lint ## install what the tests need, then check and test everything
-	$(GO) test -race -count=1 -timeout 30m ./...
+	$(GO) test -race -count=1 -timeout 30m $(TAGS) ./...
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(GO) vet $(TAGS) ./...
+	$(GO) tool staticcheck $(TAGS) ./...
 
 demo: deps-demo build ## a live conversation between XMPP and IRC on this machine
 	@$(BUILD) -o bin/demo ./internal/demo

@@ -45,7 +45,6 @@ var (
 		atom.Main, atom.Nav, atom.Ol, atom.P, atom.Pre, atom.Section, atom.Summary, atom.Table, atom.Tbody, atom.Td,
 		atom.Tfoot, atom.Th, atom.Thead, atom.Tr, atom.Ul,
 	}
-	headings = []atom.Atom{atom.H1, atom.H2, atom.H3, atom.H4, atom.H5, atom.H6}
 	// silent elements go with all that is in them. What is in the raw ones is not HTML.
 	silent = []string{
 		"mx-reply", "script", "style", "title", "textarea", "iframe", "noembed", "noframes", "noscript", "plaintext",

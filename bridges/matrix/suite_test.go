@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +53,6 @@ type peer struct {
 	srv   *matrixtest.Server
 	alice *matrixtest.User
 
-	mu    sync.Mutex
 	rooms map[string]*matrixtest.Room
 	named map[string]*matrixtest.User
 	chats map[string]*matrixtest.Room

@@ -34,11 +34,18 @@ type initFlags struct {
 	allow    []string
 	admins   []string
 	name     string
+	driver   string
 	networks []string
-	open     bool
-	state    string
-	owner    string
+
+	homeservers []string
+
+	open  bool
+	state string
+	owner string
 }
+
+// titles are the kinds of network for people.
+var titles = map[string]string{"irc": "IRC", "matrix": "Matrix"}
 
 // network is one the config will list.
 type network struct{ Name, Host string }
@@ -49,7 +56,9 @@ type initValues struct {
 	Name, Domain, Server, Secret string
 	ListenIP, ServerPort         string // where the XMPP server should listen
 	Allow, Admins                []string
-	Networks                     []network
+	Driver, Title                string    // the kind of network, and its name for people
+	Networks                     []network // of IRC
+	Homeservers                  []string  // of Matrix
 	Open                         bool
 	State                        string
 }
@@ -70,7 +79,9 @@ irc.example.org) unless --allow names others; "*" lets in everybody on the
 whole federation.`,
 		Example: `  transportd init --domain irc.example.org
   transportd init --domain irc.example.org --allow example.org --allow example.net \
-      --network libera=irc.libera.chat --admin me@example.org --owner transportd`,
+      --network libera=irc.libera.chat --admin me@example.org --owner transportd
+  transportd init --domain matrix.example.org --driver matrix --homeserver matrix.org \
+      --config /etc/transportd/matrix.toml`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return in.run(cmd.OutOrStdout())
@@ -81,7 +92,9 @@ whole federation.`,
 	flags.StringVar(&in.server, "server", config.DefaultGateway().Server, "`host:port` where the XMPP server expects components")
 	flags.StringArrayVar(&in.allow, "allow", nil, "`who` may use it: a domain, *.domain, user@domain or *; may be repeated")
 	flags.StringArrayVar(&in.admins, "admin", nil, "`who` may run admin commands, written as for --allow; may be repeated")
-	flags.StringVar(&in.name, "name", "irc", "short `name` of the gateway for logs and variables")
+	flags.StringVar(&in.driver, "driver", "irc", "the kind of `network`: "+strings.Join(driverNames(), " or "))
+	flags.StringVar(&in.name, "name", "", "short `name` of the gateway for logs and variables (default the driver's)")
+	flags.StringArrayVar(&in.homeservers, "homeserver", nil, "a Matrix `server` whose accounts may be used, with * for anything; may be repeated (default \"*\")")
 	flags.StringArrayVar(&in.networks, "network", nil, "an IRC network as `name=host`; may be repeated (default libera and oftc)")
 	flags.BoolVar(&in.open, "open", false, "let users name any other IRC server too")
 	flags.StringVar(&in.state, "state", filepath.Dir(config.Default().Store.Path), "the `folder` for database and key file")
@@ -137,7 +150,14 @@ func (in *initFlags) values() (*initValues, error) {
 	if p, err := config.ParsePattern(domain); err != nil || strings.ContainsAny(p.String(), "*@") {
 		return nil, fmt.Errorf("--domain: %q is not a domain", in.domain)
 	}
-	if problem := config.CheckName(in.name); problem != "" {
+	if _, known := drivers[in.driver]; !known {
+		return nil, fmt.Errorf("--driver: %q is none of: %s", in.driver, strings.Join(driverNames(), ", "))
+	}
+	name := in.name
+	if name == "" {
+		name = in.driver
+	}
+	if problem := config.CheckName(name); problem != "" {
 		return nil, errors.New("--name: " + problem)
 	}
 	if problem := config.CheckAddress(in.server); problem != "" {
@@ -164,6 +184,10 @@ func (in *initFlags) values() (*initValues, error) {
 	if err != nil {
 		return nil, err
 	}
+	homeservers := in.homeservers
+	if len(homeservers) == 0 {
+		homeservers = []string{"*"}
+	}
 	state, err := filepath.Abs(in.state)
 	if err != nil {
 		return nil, err
@@ -173,7 +197,7 @@ func (in *initFlags) values() (*initValues, error) {
 		return nil, err
 	}
 	v := &initValues{
-		File: file, SecretName: in.name + ".secret", Name: in.name, Domain: domain, Server: in.server, Secret: rand.Text(),
+		File: file, SecretName: name + ".secret", Name: name, Driver: in.driver, Title: titles[in.driver], Homeservers: homeservers, Domain: domain, Server: in.server, Secret: rand.Text(),
 		ListenIP: listenIP(host), ServerPort: port, Allow: allow, Admins: in.admins, Networks: networks, Open: in.open, State: state,
 	}
 	v.SecretFile = filepath.Join(filepath.Dir(v.File), v.SecretName)

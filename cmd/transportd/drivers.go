@@ -6,6 +6,7 @@ import (
 
 	"transportd/bridges"
 	"transportd/bridges/irc"
+	"transportd/bridges/matrix"
 	"transportd/config"
 )
 
@@ -20,7 +21,8 @@ type driverType struct {
 
 // drivers is the only list of drivers.
 var drivers = map[string]driverType{
-	"irc": {open: openIRC, settings: new(irc.Config)},
+	"irc":    {open: openIRC, settings: new(irc.Config)},
+	"matrix": {open: openMatrix, settings: new(matrix.Config)},
 }
 
 func driverNames() []string { return slices.Sorted(maps.Keys(drivers)) }
@@ -31,4 +33,12 @@ func openIRC(s config.Section) (bridges.Driver, error) {
 		return nil, err
 	}
 	return irc.New(c)
+}
+
+func openMatrix(s config.Section) (bridges.Driver, error) {
+	var c matrix.Config
+	if err := s.Decode(&c); err != nil {
+		return nil, err
+	}
+	return matrix.New(c)
 }

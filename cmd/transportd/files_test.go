@@ -15,18 +15,24 @@ import (
 	"github.com/spf13/pflag"
 
 	"transportd/bridges/irc"
+	"transportd/bridges/matrix"
 	"transportd/config"
 	"transportd/internal/ops"
 )
 
 var update = flag.Bool("update", false, "write the example config anew")
 
-const exampleFile = "../../contrib/transportd.example.toml"
+const (
+	exampleFile       = "../../contrib/transportd.example.toml"
+	matrixExampleFile = "../../contrib/matrix.example.toml"
+)
 
 // example is what init writes for the values the example shows.
-func example(t *testing.T) string {
+func example(t *testing.T) string { return exampleOf(t, "irc") }
+
+func exampleOf(t *testing.T, driver string) string {
 	t.Helper()
-	in := &initFlags{shared: &sharedFlags{file: config.DefaultFile}, domain: "irc.example.org", name: "irc",
+	in := &initFlags{shared: &sharedFlags{file: config.DefaultFile}, domain: driver + ".example.org", driver: driver,
 		server: config.DefaultGateway().Server, state: filepath.Dir(config.Default().Store.Path)}
 	v, err := in.values()
 	if err != nil {
@@ -40,14 +46,16 @@ func example(t *testing.T) string {
 }
 
 func TestExampleConfigIsWhatInitWrites(t *testing.T) {
-	want := example(t)
-	if *update {
-		if err := os.WriteFile(exampleFile, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
+	for driver, file := range map[string]string{"irc": exampleFile, "matrix": matrixExampleFile} {
+		want := exampleOf(t, driver)
+		if *update {
+			if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	if got := read(t, exampleFile); got != want {
-		t.Errorf("%s is not what init writes; run go test ./cmd/transportd -run Example -update", exampleFile)
+		if got := read(t, file); got != want {
+			t.Errorf("%s is not what init writes; run go test ./cmd/transportd -run Example -update", file)
+		}
 	}
 }
 
@@ -83,9 +91,15 @@ var (
 // TestExampleNamesEveryKey checks that every key there is stands in the example
 // in its table, and no other.
 func TestExampleNamesEveryKey(t *testing.T) {
+	for driver, settings := range map[string]any{"irc": new(irc.Config), "matrix": new(matrix.Config)} {
+		t.Run(driver, func(t *testing.T) { namesEveryKey(t, driver, settings) })
+	}
+}
+
+func namesEveryKey(t *testing.T, driver string, settings any) {
 	shown := map[string]bool{}
 	at := ""
-	for line := range strings.Lines(example(t)) {
+	for line := range strings.Lines(exampleOf(t, driver)) {
 		if m := table.FindStringSubmatch(line); m != nil {
 			at = m[1] + "."
 		} else if m := shownKey.FindStringSubmatch(line); m != nil {
@@ -97,13 +111,13 @@ func TestExampleNamesEveryKey(t *testing.T) {
 		keys = append(keys, strings.ReplaceAll(key, "[]", ""))
 	}
 	perNetwork := map[string]bool{}
-	for _, key := range config.Keys(new(irc.Config)) {
+	for _, key := range config.Keys(settings) {
 		key = strings.ReplaceAll(key, "[]", "")
-		if name, ok := strings.CutPrefix(key, "networks."); ok && slices.Contains(config.Keys(new(irc.Config)), name) {
-			perNetwork["gateways.irc."+key] = true // shown once, in the gateway's table
+		if name, ok := strings.CutPrefix(key, "networks."); ok && slices.Contains(config.Keys(settings), name) {
+			perNetwork["gateways."+driver+"."+key] = true // shown once, in the gateway's table
 			continue
 		}
-		keys = append(keys, "gateways.irc."+key)
+		keys = append(keys, "gateways."+driver+"."+key)
 	}
 	for _, key := range keys {
 		if !shown[key] && key != "gateways.secret" { // shown in a comment: it excludes its twin
