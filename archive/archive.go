@@ -144,6 +144,7 @@ func (a *Archive) Drain(ctx context.Context, user string) error {
 	if err := a.Flush(ctx); err != nil {
 		return err
 	}
+	a.w.unremember()
 	if a.journal != nil {
 		a.journal.clear()
 	}

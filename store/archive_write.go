@@ -401,6 +401,9 @@ func (w *archiveWrite) settlePrivate(op *archive.SettlePrivate) error {
 		flag(op.Again), listener, op.Key.At, int64(op.Key.Tie))
 }
 
+// ArchiveEpoch implements archive.Backend.
+func (db *DB) ArchiveEpoch() int64 { return db.backend.epoch() }
+
 // CloseVisits implements archive.Backend.
 func (db *DB) CloseVisits(ctx context.Context, gateway string, at time.Time) error {
 	now := at.UnixMicro()
