@@ -211,3 +211,39 @@ allow_private = true
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// A PostgreSQL server that is killed again and again while people talk costs the
+// archive nothing, although it forgets its last moment each time.
+func TestScenarioPostgresIsKilledAgainAndAgain(t *testing.T) {
+	o := outages(t)["the server is gone"](t)
+	w := newWorld(t, irctest.Config{})
+	romeo := w.irc.Puppet("romeo")
+	romeo.Do("JOIN #verona")
+	w.join(balcony, "juliet")
+	var shown []spoken
+	for round := range 8 {
+		for i := range 60 {
+			body := fmt.Sprintf("line %d of %d", i, round)
+			romeo.Do("PRIVMSG #verona :" + body)
+			shown = append(shown, w.hears(body))
+			if i == 7*round%50 {
+				o.begin(w)
+			}
+		}
+		o.end(w)
+		w.program.logged(o.logged)
+	}
+	romeo.Do("PRIVMSG #verona :the last")
+	shown = append(shown, w.hears("the last"))
+	for { // the database is there again, and the program finds that out by itself
+		w.stream.Send(`<iq type='get' id='meta' from='%s' to='%s'><metadata xmlns='urn:xmpp:mam:2'/></iq>`, balcony, room)
+		if n, _ := w.stream.Until("iq[@id='meta']"); n.Attr("type") == "result" {
+			break
+		}
+	}
+	if got := spokenIn(t, w.stream, balcony, room); !slices.Equal(got, shown) {
+		missing := slices.DeleteFunc(slices.Clone(shown), func(s spoken) bool { return slices.Contains(got, s) })
+		t.Errorf("the archive has %d lines, shown were %d; missing are %v", len(got), len(shown), missing)
+	}
+	w.end()
+}
