@@ -408,7 +408,8 @@ func (db *DB) ArchiveEpoch() int64 { return db.backend.epoch() }
 func (db *DB) CloseVisits(ctx context.Context, gateway string, at time.Time) error {
 	now := at.UnixMicro()
 	const ours = " AND archive IN (SELECT id FROM archives WHERE gateway = ?)"
-	return db.write(ctx, "close visits", db.batch, func(tx *sql.Tx) error {
+	// On the disk: nothing closes them again before the next start.
+	return db.save(ctx, "close visits", func(tx *sql.Tx) error {
 		for _, step := range []struct {
 			query string
 			args  []any
