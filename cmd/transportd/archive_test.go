@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"transportd/internal/irctest"
 	"transportd/internal/xmpptest"
@@ -246,4 +248,30 @@ func TestScenarioPostgresIsKilledAgainAndAgain(t *testing.T) {
 		t.Errorf("the archive has %d lines, shown were %d; missing are %v", len(got), len(shown), missing)
 	}
 	w.end()
+}
+
+// Whenever the program is killed while it starts for the first time, the next start
+// goes on from there.
+func TestKilledWhileStarting(t *testing.T) {
+	_, file := withServer(t)
+	seed := rand.Uint64()
+	t.Log("seed", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for round := range 15 {
+		dir := t.TempDir()
+		t.Setenv("TRANSPORTD_STORE_KEY_FILE", filepath.Join(dir, "transportd.key"))
+		t.Setenv("TRANSPORTD_STORE_PATH", filepath.Join(dir, "transportd.db"))
+		for range 1 + r.IntN(3) {
+			p := start(t, file)
+			time.Sleep(time.Duration(r.IntN(150_000)) * time.Microsecond) // the moment is left to chance
+			p.signal(syscall.SIGKILL)
+			p.exit()
+		}
+		p := start(t, file)
+		p.logged("metrics and health")
+		p.signal(syscall.SIGTERM)
+		if code := p.exit(); code != exitOK {
+			t.Fatalf("round %d: it ends with %d", round, code)
+		}
+	}
 }
