@@ -88,8 +88,22 @@ func (a *Archive) Close() error {
 // Apply has an op done. When it returns true the op outlives the process; false:
 // the database has been refusing for so long that there is no room, and the op is
 // not done. It does not block.
+//
+// Who comes and goes, who gets a line, and that it is taken back, is taken all the
+// same, in memory: without that the lines that are stored would be shown to the wrong
+// people.
 func (a *Archive) Apply(op Op) bool {
-	if a.w.put(op) {
+	switch op := op.(type) {
+	case *Enter, *Leave, *Restrict, *SettlePrivate:
+		return a.put(op, true)
+	case *Amend:
+		return a.put(op, op.Retracted != 0)
+	}
+	return a.put(op, false)
+}
+
+func (a *Archive) put(op Op, vital bool) bool {
+	if a.w.put(op, vital) {
 		return true
 	}
 	a.refused.Add(1)

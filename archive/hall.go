@@ -212,7 +212,7 @@ func (h *hall) conclude(e *heard) {
 		// The key differs in the tie alone: it stands where the line was shown.
 		own := *l
 		own.Only, own.Except, own.Tie = user, "", l.Tie+uint32(slot)+1
-		h.a.Apply(&AddLine{Room: h.name, Line: own, Named: e.named})
+		h.a.put(&AddLine{Room: h.name, Line: own, Named: e.named}, true)
 	}
 	e.told = h.a.w.taken()
 }

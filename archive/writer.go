@@ -76,8 +76,9 @@ func (w *writer) start(a *Archive, left []Op) {
 	w.wg.Go(w.run)
 }
 
-// put takes an op over; false: there is no room.
-func (w *writer) put(op Op) bool {
+// put takes an op over; false: there is no room. For one that is vital there is some in
+// memory where the journal has none.
+func (w *writer) put(op Op, vital bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -86,8 +87,10 @@ func (w *writer) put(op Op) bool {
 	in := -1
 	if j := w.a.journal; j != nil {
 		var err error
-		if in, err = j.append(op); err != nil {
+		if in, err = j.append(op); err != nil && (!vital || len(w.queue) >= queueLimit) {
 			return false
+		} else if err != nil {
+			in = -1
 		}
 	} else if len(w.queue) >= queueLimit {
 		return false
