@@ -143,16 +143,17 @@ const relaxTime = 500 * time.Millisecond
 func (a *Archive) Flush(ctx context.Context) error { return a.w.flush(ctx) }
 
 // Drain is Flush for who is about to delete what is stored of a user: it is settled
-// which of the lines before are the user's, and afterwards the journal no longer has
-// what the database has, so that it cannot come back after a kill. It blocks as Flush
-// does.
+// which of the lines before are the user's, what comes later stands behind them, and
+// the journal no longer has what the database has, so that it cannot come back after a
+// kill. It blocks as Flush does.
 func (a *Archive) Drain(ctx context.Context, user string) error {
 	a.mu.Lock()
-	halls := slices.Collect(maps.Values(a.halls))
+	halls, now := slices.Collect(maps.Values(a.halls)), a.now()
 	a.mu.Unlock()
 	for _, h := range halls {
 		if h.knows(user) {
 			h.settle(time.Time{})
+			h.advance(now)
 		}
 	}
 	if err := a.Flush(ctx); err != nil {
