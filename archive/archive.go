@@ -88,8 +88,22 @@ func (a *Archive) Close() error {
 // Apply has an op done. When it returns true the op outlives the process; false:
 // the database has been refusing for so long that there is no room, and the op is
 // not done. It does not block.
+//
+// Who comes and goes, who gets a line, and that it is taken back, is taken all the
+// same, in memory: without that the lines that are stored would be shown to the wrong
+// people.
 func (a *Archive) Apply(op Op) bool {
-	if a.w.put(op) {
+	switch op := op.(type) {
+	case *Enter, *Leave, *Restrict, *SettlePrivate:
+		return a.put(op, true)
+	case *Amend:
+		return a.put(op, op.Retracted != 0)
+	}
+	return a.put(op, false)
+}
+
+func (a *Archive) put(op Op, vital bool) bool {
+	if a.w.put(op, vital) {
 		return true
 	}
 	a.refused.Add(1)
@@ -129,21 +143,23 @@ const relaxTime = 500 * time.Millisecond
 func (a *Archive) Flush(ctx context.Context) error { return a.w.flush(ctx) }
 
 // Drain is Flush for who is about to delete what is stored of a user: it is settled
-// which of the lines before are the user's, and afterwards the journal no longer has
-// what the database has, so that it cannot come back after a kill. It blocks as Flush
-// does.
+// which of the lines before are the user's, what comes later stands behind them, and
+// the journal no longer has what the database has, so that it cannot come back after a
+// kill. It blocks as Flush does.
 func (a *Archive) Drain(ctx context.Context, user string) error {
 	a.mu.Lock()
-	halls := slices.Collect(maps.Values(a.halls))
+	halls, now := slices.Collect(maps.Values(a.halls)), a.now()
 	a.mu.Unlock()
 	for _, h := range halls {
 		if h.knows(user) {
 			h.settle(time.Time{})
+			h.advance(now)
 		}
 	}
 	if err := a.Flush(ctx); err != nil {
 		return err
 	}
+	a.w.unremember()
 	if a.journal != nil {
 		a.journal.clear()
 	}

@@ -643,3 +643,39 @@ func TestComingAndGoingAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Who comes and goes while the journal is full is there from then on, and not after that.
+func TestComingAndGoingWhileTheJournalIsFull(t *testing.T) {
+	d := archivetest.NewModel()
+	a, err := archive.Open(archive.Options{Backend: d, Journal: filepath.Join(t.TempDir(), "j"), Database: "one", JournalSize: 1 << 14})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+	carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+	dave := a.Enter(lobby, "dave@x", "#room@gw", "Dave")
+	hear(t, "all", alice, carol, dave)
+	d.Fail(errors.New("away"))
+	for i := 0; ; i++ {
+		body := fmt.Sprintf("%d %0300d", i, 0)
+		if _, ok := alice.Record(&archive.Heard{Nick: "bob", Body: body, Private: true}); !ok {
+			break
+		}
+	}
+	for a.Apply(&archive.SaveState{}) { // to the last byte
+	}
+	alice.Leave()
+	erin := a.Enter(lobby, "erin@x", "#room@gw", "Erin")
+	d.Fail(nil)
+	for a.Flush(context.Background()) != nil { // the first may still tell of the fault
+	}
+	hear(t, "later", carol, dave, erin)
+	want(t, a, "carol@x", "bob: all | bob: later")
+	want(t, a, "erin@x", "bob: later")
+	if got := sights(t, a, "alice@x"); strings.Contains(got, "later") {
+		t.Errorf("who has left sees %q", got)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -175,6 +175,10 @@ type Backend interface {
 	// again changes nothing: what a killed process left behind is repeated.
 	WriteArchive(ctx context.Context, ops []Op) error
 
+	// ArchiveEpoch changes when what was written last may be gone again: a database
+	// server that was killed forgets its last moment. 0: that does not happen.
+	ArchiveEpoch() int64
+
 	// ArchiveLines returns at most q.Limit lines, always in rising order, and
 	// whether there are more in the direction asked for.
 	ArchiveLines(ctx context.Context, q *Query) (lines []Line, more bool, err error)

@@ -250,21 +250,31 @@ func checksum(gen uint64, content []byte) uint32 {
 
 // append stores an op. When it returns nil the op outlives the process. errFull:
 // the database has not taken in enough of what came before.
-//
-// A page that cannot be had (a broken disk, a file cut off under us) faults: that
-// is an error like another and no crash.
 func (j *journal) append(op Op) (in int, err error) {
+	fault := j.touch(func() { in, err = j.add(op) })
+	return in, errors.Join(fault, err)
+}
+
+// touch runs f, which reads or writes the file's memory. A page that cannot be had (a
+// broken disk, a file cut off under us) faults: that is an error like another and no
+// crash.
+func (j *journal) touch(f func()) (err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.broken {
+		return errBroken
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if recover() != nil {
 			j.broken, err = true, errBroken
 		}
 	}()
-	if j.broken {
-		return 0, errBroken
-	}
+	f()
+	return nil
+}
+
+func (j *journal) add(op Op) (in int, err error) {
 	j.scratch = appendOp(j.scratch[:0], op)
 	h := &j.halves[j.active]
 	need := recordHead + len(j.scratch)
@@ -312,18 +322,20 @@ func (j *journal) begin(h *half) {
 
 // release says that the database has taken in so many records of each half.
 func (j *journal) release(n [2]int) {
+	_ = j.touch(func() {
+		for i := range j.halves {
+			h := &j.halves[i]
+			h.open -= n[i]
+			if h.open > 0 || h.gen == 0 {
+				continue
+			}
+			if i != j.active || h.used > len(h.mem)/4 {
+				h.empty()
+			}
+		}
+	})
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for i := range j.halves {
-		h := &j.halves[i]
-		h.open -= n[i]
-		if h.open > 0 || h.gen == 0 {
-			continue
-		}
-		if i != j.active || h.used > len(h.mem)/4 {
-			h.empty()
-		}
-	}
 	j.waited.Store(false)
 	if j.halves[1-j.active].open == 0 {
 		j.crowded.Store(false)
@@ -332,14 +344,11 @@ func (j *journal) release(n [2]int) {
 
 // clear empties the halves of which the database has everything.
 func (j *journal) clear() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.broken {
-		return
-	}
-	for i := range j.halves {
-		j.halves[i].empty()
-	}
+	_ = j.touch(func() {
+		for i := range j.halves {
+			j.halves[i].empty()
+		}
+	})
 }
 
 // empty makes a half's records not fit its generation any more, where the database
@@ -375,15 +384,11 @@ func (j *journal) fill() float64 {
 
 // close gives the file back. What the database has not taken in stays.
 func (j *journal) close() error {
+	j.clear()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var err error
 	if j.mem != nil {
-		for i := range j.halves {
-			if !j.broken {
-				j.halves[i].empty()
-			}
-		}
 		j.broken = true
 		err = syscall.Munmap(j.mem)
 		j.mem = nil

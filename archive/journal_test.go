@@ -234,3 +234,44 @@ func FuzzDecodeOp(f *testing.F) {
 		}
 	})
 }
+
+// A journal that is cut off under us costs the lines that come then, and not the
+// program; what it had is stored.
+func TestJournalCutOff(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "x.journal")
+		d := archivetest.NewModel()
+		o := archive.Options{Backend: d, Journal: path, Database: "one", JournalSize: smallSize}
+		a, err := archive.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		hear(t, "one", m)
+		if fails {
+			d.Fail(errors.New("away"))
+			hear(t, "two", m)
+		}
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+		d.Fail(nil)
+		for a.Flush(context.Background()) != nil { // the first may still tell of the fault
+		}
+		if err := a.Drain(context.Background(), "alice@x"); err != nil {
+			t.Error(err)
+		}
+		if _, ok := m.Record(&archive.Heard{Nick: "bob", Body: "lost"}); ok {
+			t.Error("a line is said to be kept")
+		}
+		seen := "bob: one"
+		if fails {
+			seen += " | bob: two"
+		}
+		want(t, a, "alice@x", seen)
+		_ = a.Stats()
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

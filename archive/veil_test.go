@@ -238,3 +238,20 @@ func TestDrainSettles(t *testing.T) {
 		want(t, a, "erin@x", "")
 	})
 }
+
+// What comes after what was before has been deleted stands behind it, also where the
+// network's clock is behind ours.
+func TestDrainAndAClockBehind(t *testing.T) {
+	bubble(t, func(a *archive.Archive, _ *archivetest.Model) {
+		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		time.Sleep(time.Minute)
+		now := time.Now()
+		if err := a.Drain(context.Background(), "alice@x"); err != nil {
+			t.Fatal(err)
+		}
+		key, ok := alice.Record(&archive.Heard{Nick: "bob", Body: "b", At: now.Add(-2 * time.Second)})
+		if !ok || key.At <= now.UnixMicro() {
+			t.Errorf("it stands at %v, before %v", key.Time(), now)
+		}
+	})
+}

@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -15,7 +14,9 @@ const (
 	batchBytes = 4 << 20               // and about how much in them, beyond the first
 	retryAfter = time.Second
 	writeTime  = 20 * time.Second
-	closeTime  = 5 * time.Second
+	// closeTime is how long the end waits for the database: where there is a journal
+	// the next start goes on with it, else a database that is away may come back.
+	closeTime, closeTimeAlone = 2 * time.Second, 5 * time.Second
 	// queueLimit bounds what waits where there is no journal to do it.
 	queueLimit = 100_000
 )
@@ -47,6 +48,10 @@ type writer struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 	watching map[*hall]struct{} // halls with unsettled lines
+
+	lastMu sync.Mutex // before mu; not held while waiting for the database but by run
+	last   []written  // what the database had last
+	epoch  int64      // of the database then; 0: not known
 }
 
 func (w *writer) start(a *Archive, left []Op) {
@@ -71,8 +76,9 @@ func (w *writer) start(a *Archive, left []Op) {
 	w.wg.Go(w.run)
 }
 
-// put takes an op over; false: there is no room.
-func (w *writer) put(op Op) bool {
+// put takes an op over; false: there is no room. For one that is vital there is some in
+// memory where the journal has none.
+func (w *writer) put(op Op, vital bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -81,8 +87,10 @@ func (w *writer) put(op Op) bool {
 	in := -1
 	if j := w.a.journal; j != nil {
 		var err error
-		if in, err = j.append(op); err != nil {
+		if in, err = j.append(op); err != nil && (!vital || len(w.queue) >= queueLimit) {
 			return false
+		} else if err != nil {
+			in = -1
 		}
 	} else if len(w.queue) >= queueLimit {
 		return false
@@ -166,7 +174,10 @@ func (w *writer) batch() bool {
 
 	err := w.write(ops)
 	if err != nil && w.tries >= salvageAfter {
-		err = w.salvage(ops, err)
+		ops, err = w.salvage(ops, err)
+	}
+	if err == nil {
+		err = w.remember(ops)
 	}
 
 	w.mu.Lock()
@@ -230,56 +241,6 @@ func (w *writer) write(ops []Op) error {
 	defer cancel()
 	return w.a.backend.WriteArchive(ctx, ops)
 }
-
-// salvageAfter is how often a batch is refused until its ops are tried alone.
-const salvageAfter = 3
-
-// salvage writes the ops of a batch one by one: those that cannot be stored while
-// others can are at fault themselves. They are given up, so that they do not hold up
-// all that come after them.
-func (w *writer) salvage(ops []Op, why error) error {
-	var good Op // stored; to store it once more changes nothing, and shows that the database is there
-	refused, row := map[Op]error{}, 0
-	begun := time.Now()
-	for _, op := range ops {
-		err := w.write([]Op{op})
-		if err == nil {
-			good, row = op, 0
-			continue
-		}
-		refused[op] = err
-		switch row++; {
-		case good == nil && time.Since(begun) > writeTime:
-			return why
-		case good != nil && row > refusedInRow:
-			if w.write([]Op{good}) != nil {
-				return why
-			}
-			row = 0
-		}
-	}
-	// The database may have been away for a moment: what it takes now is not at fault,
-	// and what it does not take between two others is.
-	if good == nil || w.write([]Op{good}) != nil {
-		return why
-	}
-	for op := range refused {
-		if w.write([]Op{op}) == nil {
-			return why // and everything once more, in its order
-		}
-	}
-	if w.write([]Op{good}) != nil {
-		return why
-	}
-	for op, err := range refused {
-		w.a.refused.Add(1)
-		w.a.log.Error("a change of the archive cannot be stored and is given up", "kind", fmt.Sprintf("%T", op), "err", err)
-	}
-	return nil
-}
-
-// refusedInRow is after how many refusals it is looked whether the database is there.
-const refusedInRow = 3
 
 func (w *writer) report(err error) {
 	if err != nil {
@@ -387,10 +348,14 @@ func (w *writer) settle() bool {
 
 // close writes what waits, for some seconds, and ends the goroutine.
 func (w *writer) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	patience := closeTimeAlone
+	if w.a.journal != nil {
+		patience = closeTime
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := w.flush(ctx)
-	for err != nil && ctx.Err() == nil { // a database that was away may be back
+	for err != nil && ctx.Err() == nil && w.a.journal == nil {
 		err = w.flush(ctx)
 	}
 	w.mu.Lock()

@@ -206,6 +206,11 @@ func (m *memStore) ForgetHistory(_ context.Context, user, room string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forgotten = user + " " + room
+	if slow := m.slow; slow != nil {
+		m.mu.Unlock()
+		<-slow
+		m.mu.Lock()
+	}
 	return m.fail
 }
 

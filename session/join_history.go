@@ -84,15 +84,29 @@ func (r *room) admit(st *seat) {
 	})
 }
 
-// joined appends to lines of the archive what has been said since it was asked.
+// joined adds to lines of the archive what has been said since it was asked and is not
+// among them: in its place, as some of it may be recorded and some not.
 func (r *room) joined(lines []line, upTo uint64) []line {
-	var last archive.Key
-	if n := len(lines); n > 0 {
-		last = lines[n-1].key
-	}
+	var newest archive.Key
+	var since []line
 	for _, l := range r.lines {
-		if l.seq > upTo && (l.key.IsZero() || l.key.Compare(last) > 0) {
-			lines = append(lines, l)
+		if !l.key.IsZero() {
+			if l.key.Compare(newest) < 0 {
+				continue // an old one, played back: the archive has it where it belongs
+			}
+			newest = l.key
+		}
+		if l.seq > upTo {
+			since = append(since, l)
+		}
+	}
+	pos := len(lines)
+	for _, l := range slices.Backward(since) {
+		switch i := slices.IndexFunc(lines, func(a line) bool { return a.key == l.key }); {
+		case i >= 0 && !l.key.IsZero():
+			pos = i
+		case l.key.IsZero() || len(lines) == 0 || l.key.Compare(lines[0].key) > 0:
+			lines = slices.Insert(lines, pos, l)
 		}
 	}
 	return lines

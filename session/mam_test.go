@@ -338,3 +338,38 @@ func TestOwnAddressOwnArchive(t *testing.T) {
 		}
 	})
 }
+
+// A user whom lines have not reached yet gets whole answers about those that have.
+func TestArchiveWhileLinesAreOnTheirWay(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.from("<presence from='carol@home.example/x' to='#room%net@GW/Carol'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+		a, c := w.driver.Net(0), w.driver.Net(1)
+		to := func(n *bridgetest.ScriptNet, body string) {
+			n.Say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person("bob"), Body: body})
+			w.news()
+		}
+		for i := range 3 {
+			to(a, fmt.Sprint(i))
+			to(c, fmt.Sprint(i))
+		}
+		for i := range 60 { // alice's connection is behind
+			to(c, fmt.Sprint("carol's ", i))
+		}
+		for _, p := range []page{w.ask(rsm("<max>3</max><before/>")), w.ask(""), w.ask(rsm("<max>250</max>"))} {
+			if strings.Join(p.bodies, "|") != "0|1|2" || !p.complete() {
+				t.Errorf("alice has %q %s", p.bodies, p.fin)
+			}
+		}
+		if p := w.ask(rsm("<max>2</max><before/>")); strings.Join(p.bodies, "|") != "1|2" || p.complete() {
+			t.Errorf("alice's last two are %q %s", p.bodies, p.fin)
+		}
+		if p := w.ask(rsm("<max>0</max>")); !strings.Contains(p.fin, "<count>3</count>") {
+			t.Errorf("counted: %s", p.fin)
+		}
+		ids := w.ask("").ids
+		w.from("<iq type='get' id='m1' from='ALICE/phone' to='#room%net@GW'><metadata xmlns='urn:xmpp:mam:2'/></iq>")
+		time.Sleep(100 * time.Millisecond)
+		w.expect(`<start id="` + ids[0] + `".*<end id="` + ids[2] + `"`)
+	})
+}

@@ -56,7 +56,8 @@ func (m *Manager) PolicyChanged() {
 		m.log.Info("user is no longer allowed", "user", s.user.String())
 		s.post(func() {
 			s.disconnect("", "You are no longer allowed to use this gateway.")
-			s.accounts, s.registered, s.clients, s.kept, s.choices = nil, false, nil, nil, nil
+			s.accounts, s.registered, s.clients, s.kept, s.late, s.choices = nil, false, nil, nil, nil, nil
+			s.behind, s.lateMore = false, false
 		})
 	}
 }

@@ -260,6 +260,9 @@ const pendingAgain = 10 * time.Second
 
 // readOn reads more of what is pending, once there is room for it.
 func (s *Session) readOn() {
+	if s.behind && !s.m.admitted(s.user) {
+		s.behind = false
+	}
 	if s.behind && s.up && !s.loading && !s.leaving && len(s.kept) == 0 && !s.wayFull() {
 		s.loadPending()
 	}

@@ -11,6 +11,7 @@ import (
 
 	"transportd/bridges"
 	"transportd/bridges/bridgetest"
+	"transportd/component"
 )
 
 // tell is a one-to-one line from somebody on the network.
@@ -316,5 +317,27 @@ func TestManyPrivateLinesOverBreaks(t *testing.T) {
 			}
 		}
 		w.mustTell(order, lines)
+	})
+}
+
+// Who may no longer use the gateway gets nothing of what waits, and keeps no session.
+func TestPrivateLinesOfWhoIsNoLongerAdmitted(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.cut()
+		for _, text := range numbers(backlog) {
+			w.tell("bob", text)
+		}
+		w.restart()
+		w.policy.Allowed = func(component.JID) bool { return false }
+		w.mend()
+		if err := w.m.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		w.mustTell(w.told(), nil)
+		if s := w.m.peek(w.user()); s != nil {
+			t.Error("there is a session")
+		}
 	})
 }

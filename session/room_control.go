@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 
 	"transportd/bridges"
 	"transportd/component"
@@ -201,25 +200,19 @@ func (m *Manager) forgetHistory(ctx context.Context, user, jid component.JID, ad
 	if m.archive == nil {
 		return errNoArchive
 	}
-	// What was said up to now must be in the database to be removed from it, and what
-	// is said from now on must not.
+	// What was said up to now must be in the database to be removed from it. What is
+	// said from now on stays, so that it is recorded all the while.
 	err := m.inside(ctx, user, func(s *Session) {
 		jid = s.resolve(jid, addr)
 		if r := s.rooms[jid.Local]; r != nil {
-			r.stopRecording()
 			r.lines, r.array = nil, nil
 		}
 	})
 	if err != nil {
 		return err
 	}
-	err = m.archive.Flush(ctx)
-	if err == nil {
-		err = m.store.ForgetHistory(ctx, user.Bare().String(), jid.String())
+	if err := m.archive.Flush(ctx); err != nil {
+		return err
 	}
-	return errors.Join(err, m.inside(context.WithoutCancel(ctx), user, func(s *Session) {
-		if r := s.rooms[jid.Local]; r != nil {
-			r.recordChanged()
-		}
-	}))
+	return m.store.ForgetHistory(ctx, user.Bare().String(), jid.String())
 }

@@ -482,7 +482,7 @@ func TestComingInWhileTrimming(t *testing.T) { onBoth(t, testComingInWhileTrimmi
 func testComingInWhileTrimming(t *testing.T) {
 	db := open(t)
 	writeArchive(t, db, lineAt(5, ""))
-	tr := trim{db: db, ctx: t.Context()}
+	tr := trim{db: db, ctx: t.Context(), pool: db.batch}
 	if err := tr.empty(); err != nil || tr.result.Archives != 1 {
 		t.Fatal(tr.result, err)
 	}

@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"transportd/archive"
+	"transportd/internal/secret"
 )
 
 // What is forgotten is gone at once, from an archive of one's own too, and what is
@@ -93,5 +95,28 @@ func testForgetArchiveSettles(t *testing.T) {
 	refuse := func(context.Context) error { return errors.New("not settled") }
 	if err := db.ForgetArchive(t.Context(), gate, carol, lobby, refuse); err == nil || err.Error() != "not settled" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What is forgotten stays so when the database server is killed in the next moment.
+func TestForgottenOverAKill(t *testing.T) {
+	pg := ownPostgres(t)
+	o := Options{Postgres: secret.Text(pg.DSN()), KeyFile: filepath.Join(t.TempDir(), "key")}
+	for round := range 3 {
+		db := openOptions(t, o)
+		writeArchive(t, db, &archive.Enter{Room: lobbyRoom, User: alice, JID: lobby, At: 1}, lineAt(5, ""), lineAt(6, alice))
+		if err := db.ForgetArchive(t.Context(), gate, alice, lobby, nil); err != nil {
+			t.Fatal(err)
+		}
+		pg.Kill9()
+		if err := pg.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = db.Close()
+		left := rawAt(t, o)
+		var n int
+		if err := left.QueryRow("SELECT count(*) FROM lines WHERE seen > 0").Scan(&n); err != nil || n != 0 {
+			t.Errorf("round %d: %d lines are back (%v)", round, n, err)
+		}
 	}
 }

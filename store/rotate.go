@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // nextKey is what the new key file is called until it takes the old one's place.
@@ -17,30 +19,30 @@ func nextKey(keyFile string) string { return keyFile + ".new" }
 // could be missing here.
 type sealedColumn struct {
 	table, column string
-	keys          int    // how many columns tell the row
-	read          string // the value, the keys, then the parts of its place
-	update        string // with the new value, then the keys
+	keys          []string // columns that tell the row
+	read          string   // the value, the keys, then the parts of its place, with a condition
+	update        string   // with the new value, then the keys
 }
 
 var sealedColumns = []sealedColumn{
-	{"settings", "value", 2,
+	{"settings", "value", []string{"account", "name"},
 		`SELECT value, account, name, gateway, jid, network, name FROM settings
 			JOIN accounts ON accounts.id = account JOIN users ON users.id = "user" WHERE sealed = 1`,
 		"UPDATE settings SET value = ? WHERE account = ? AND name = ?"},
-	{"occupancies", "password", 3,
+	{"occupancies", "password", []string{`"user"`, "resource", "room"},
 		`SELECT password, "user", resource, room, gateway, jid || '/' || resource, room FROM occupancies
 			JOIN users ON users.id = "user" WHERE password IS NOT NULL`,
 		`UPDATE occupancies SET password = ? WHERE "user" = ? AND resource = ? AND room = ?`},
-	{"user_rooms", "password", 2,
+	{"user_rooms", "password", []string{`"user"`, "user_rooms.jid"},
 		`SELECT password, "user", user_rooms.jid, gateway, users.jid, user_rooms.jid FROM user_rooms
 			JOIN users ON users.id = "user" WHERE password IS NOT NULL`,
 		`UPDATE user_rooms SET password = ? WHERE "user" = ? AND jid = ?`},
-	{"account_state", "value", 2,
+	{"account_state", "value", []string{"account", "name"},
 		`SELECT value, account, name, gateway, jid, network, name FROM account_state
 			JOIN accounts ON accounts.id = account JOIN users ON users.id = "user" WHERE sealed = 1`,
 		"UPDATE account_state SET value = ? WHERE account = ? AND name = ?"},
-	{"gateway_keys", "value", 2,
-		"SELECT value, gateway, name, gateway, name FROM gateway_keys",
+	{"gateway_keys", "value", []string{"gateway", "name"},
+		"SELECT value, gateway, name, gateway, name FROM gateway_keys WHERE value IS NOT NULL",
 		"UPDATE gateway_keys SET value = ? WHERE gateway = ? AND name = ?"},
 }
 
@@ -134,29 +136,35 @@ func checkPresent(ctx context.Context, b backend, tx *sql.Tx) error {
 	return checkComplete(ctx, tx)
 }
 
-// reseal seals one column's values anew.
+// reseal seals one column's values anew, a page at a time: a driver may keep much.
 func (c *sealedColumn) reseal(ctx context.Context, tx *sql.Tx, from, to *sealer, r *Rotation) error {
-	found, err := c.values(ctx, tx)
-	if err != nil {
-		return err
-	}
 	update, err := tx.PrepareContext(ctx, c.update)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = update.Close() }()
-	for _, v := range found {
-		plain, err := from.open(v.at, v.sealed)
+	var after []any
+	for {
+		found, err := c.values(ctx, tx, after)
 		if err != nil {
-			r.Broken++
-			continue
-		}
-		if _, err := update.ExecContext(ctx, append([]any{to.seal(v.at, plain)}, v.keys...)...); err != nil {
 			return err
 		}
-		r.Sealed++
+		for _, v := range found {
+			plain, err := from.open(v.at, v.sealed)
+			if err != nil {
+				r.Broken++
+				continue
+			}
+			if _, err := update.ExecContext(ctx, append([]any{to.seal(v.at, plain)}, v.keys...)...); err != nil {
+				return err
+			}
+			r.Sealed++
+		}
+		if len(found) < pageSize {
+			return nil
+		}
+		after = found[len(found)-1].keys
 	}
-	return nil
 }
 
 // sealedValue is one of a column, with its row.
@@ -166,10 +174,16 @@ type sealedValue struct {
 	at     place
 }
 
-// values reads a column into memory: it is small, and PostgreSQL lets nothing be
-// written while rows are read.
-func (c *sealedColumn) values(ctx context.Context, tx *sql.Tx) ([]sealedValue, error) {
-	rows, err := tx.QueryContext(ctx, c.read)
+// values reads a page of a column, behind a row: PostgreSQL lets nothing be written
+// while rows are read.
+func (c *sealedColumn) values(ctx context.Context, tx *sql.Tx, after []any) ([]sealedValue, error) {
+	query, args := c.read, []any(nil)
+	keys := strings.Join(c.keys, ", ")
+	if after != nil {
+		query += " AND (" + keys + ") > (" + strings.TrimSuffix(strings.Repeat("?, ", len(after)), ", ") + ")"
+		args = after
+	}
+	rows, err := tx.QueryContext(ctx, query+" ORDER BY "+keys+" LIMIT ?", append(slices.Clone(args), pageSize)...)
 	if err != nil {
 		return nil, err
 	}
@@ -180,8 +194,8 @@ func (c *sealedColumn) values(ctx context.Context, tx *sql.Tx) ([]sealedValue, e
 	}
 	var out []sealedValue
 	for rows.Next() {
-		v := sealedValue{keys: make([]any, c.keys), at: place{c.table, c.column}}
-		parts := make([]string, len(columns)-1-c.keys)
+		v := sealedValue{keys: make([]any, len(c.keys)), at: place{c.table, c.column}}
+		parts := make([]string, len(columns)-1-len(c.keys))
 		to := []any{&v.sealed}
 		for i := range v.keys {
 			to = append(to, &v.keys[i])

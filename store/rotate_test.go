@@ -11,10 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
+	"transportd/archive"
 	"transportd/internal/secret"
 )
 
@@ -176,5 +178,47 @@ func testKillNineWhileRotating(t *testing.T) {
 		if got := everything(t, o); !slices.Equal(got, want) {
 			t.Fatalf("round %d: something else came out", round)
 		}
+	}
+}
+
+// More than a page of what a driver keeps sealed is sealed anew, each value once.
+func TestRotateMuch(t *testing.T) { onBoth(t, testRotateMuch) }
+
+func testRotateMuch(t *testing.T) {
+	o := options(t, t.TempDir())
+	db, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, rooms := map[string][]byte{"open": []byte("o")}, 0
+	for i := range 3*pageSize + 7 {
+		changes[fmt.Sprintf("sealed/%d", i)] = []byte(fmt.Sprint("s", i))
+	}
+	for _, user := range []string{alice, carol} {
+		err = errors.Join(err, db.PutAccount(t.Context(), Account{Gateway: gate, User: user, Network: "net", Secrets: map[string]secret.Text{"password": "pw"}}),
+			db.WriteArchive(t.Context(), []archive.Op{&archive.SaveState{Gateway: gate, User: user, Network: "net", Changes: changes}}))
+		for ; rooms < pageSize; rooms++ {
+			err = errors.Join(err, db.SaveUserRoom(t.Context(), UserRoom{Gateway: gate, User: user, JID: fmt.Sprint("#", rooms, "@", gate), Persistent: true, Password: "room pw"}))
+		}
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := RotateKey(t.Context(), o)
+	if want := 2*(len(changes)-1) + 2 + rooms; err != nil || r.Sealed != want || r.Broken != 0 {
+		t.Errorf("%+v, %v; there are %d", r, err, want)
+	}
+	if db, err = Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, user := range []string{alice, carol} {
+		got, err := db.AccountState(t.Context(), gate, user, "net", "")
+		if err != nil || !reflect.DeepEqual(got, changes) {
+			t.Errorf("%s has %d of %d, %v", user, len(got), len(changes), err)
+		}
+	}
+	if list, err := db.UserRooms(t.Context(), gate, alice); err != nil || len(list) != rooms || list[7].Password != "room pw" {
+		t.Errorf("%d rooms, %v", len(list), err)
 	}
 }

@@ -69,8 +69,9 @@ func (db *DB) ForgetArchive(ctx context.Context, gateway, user, jid string, sett
 			return err
 		}
 	}
-	// Not as garbage, which would take what the user says afterwards along.
-	t := trim{db: db, ctx: ctx}
+	// Not as garbage, which would take what the user says afterwards along; and on the
+	// disk, so that no crash brings it back.
+	t := trim{db: db, ctx: ctx, pool: db.durable}
 	for i, v := range views {
 		where, args := "archive = ? AND at < ?", []any{v.archive, upTo[i]}
 		if v.shared {
@@ -119,7 +120,7 @@ const privateGrace = 30 * 24 * time.Hour
 // left, in small transactions, until it is done or ctx is. It may take long; lines
 // are stored and read meanwhile.
 func (db *DB) TrimArchive(ctx context.Context, o TrimOptions) (TrimResult, error) {
-	t := trim{db: db, ctx: ctx}
+	t := trim{db: db, ctx: ctx, pool: db.batch}
 	err := t.run(o)
 	db.ids.forget()
 	return t.result, err
@@ -127,6 +128,7 @@ func (db *DB) TrimArchive(ctx context.Context, o TrimOptions) (TrimResult, error
 
 type trim struct {
 	db     *DB
+	pool   *sql.DB
 	ctx    context.Context
 	result TrimResult
 }
@@ -160,7 +162,7 @@ func (t *trim) step(query string, args ...any) (n int64, err error) {
 // together is step for statements with the same arguments; of the last one it tells
 // how many rows it met.
 func (t *trim) together(queries []string, args ...any) (n int64, err error) {
-	err = t.db.write(t.ctx, "trim", t.db.batch, func(tx *sql.Tx) error {
+	err = t.db.write(t.ctx, "trim", t.pool, func(tx *sql.Tx) error {
 		for _, query := range queries {
 			res, err := tx.ExecContext(t.ctx, query, args...)
 			if err != nil {

@@ -81,3 +81,77 @@ func TestScenarioLatePrivateLines(t *testing.T) {
 		}
 	}
 }
+
+// chats takes one-to-one lines from romeo, and
+// plays the server meanwhile: it sends back what the program sends to itself.
+type chats struct {
+	*world
+	order []string          // bodies, as they came first
+	ids   map[string]string // by body
+}
+
+func (c *chats) until(n int) {
+	c.t.Helper()
+	for len(c.order) < n {
+		s, ok := c.stream.TryNext(30 * time.Second)
+		if !ok {
+			c.t.Fatalf("of %d lines %d have come", n, len(c.order))
+		}
+		c.take(s)
+	}
+}
+
+func (c *chats) take(n *xmpptest.Node) {
+	body := n.Find("message/body")
+	switch {
+	case n.Name.Local == "iq" && n.Attr("type") == "get" && n.Attr("from") == n.Attr("to"):
+		c.stream.Send("%s", n.String())
+	case body != nil && n.Attr("type") == "chat" && strings.HasPrefix(n.Attr("from"), "romeo%"):
+		if id, again := c.ids[body.Text]; again {
+			if id != n.Attr("id") {
+				c.t.Errorf("%q comes again as %s, it was %s", body.Text, n.Attr("id"), id)
+			}
+			return
+		}
+		c.ids[body.Text] = n.Attr("id")
+		c.order = append(c.order, body.Text)
+	}
+}
+
+// More one-to-one lines come while the XMPP server is away than memory holds; then the
+// program is killed while it delivers them. All arrive, in their order.
+func TestScenarioManyPrivateLines(t *testing.T) {
+	w := newWorld(t, irctest.Config{})
+	romeo := w.irc.Puppet("romeo")
+	w.join(balcony, "juliet")
+	w.stored()
+	c := &chats{world: w, ids: map[string]string{}}
+	romeo.Do("PRIVMSG juliet :hello")
+	c.until(1)
+	w.stream.Break()
+	const many = 1300
+	want := []string{"hello"}
+	for i := range many {
+		want = append(want, fmt.Sprint("line ", i))
+		romeo.Do("PRIVMSG juliet :" + want[i+1])
+	}
+	w.stream = w.xmpp.Accept()
+	c.until(300)
+	w.program.signal(syscall.SIGKILL)
+	w.program.exit()
+	for {
+		n, ok := w.stream.TryNext(10 * time.Second)
+		if !ok {
+			break
+		}
+		c.take(n)
+	}
+	w.irc.WaitGone(t, "juliet")
+	w.begin()
+	c.until(many + 1)
+	for i := range want {
+		if c.order[i] != want[i] {
+			t.Fatalf("number %d is %q, not %q", i, c.order[i], want[i])
+		}
+	}
+}
