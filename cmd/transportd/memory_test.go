@@ -14,11 +14,11 @@ func TestCollectorHeadroom(t *testing.T) {
 	if got := tick(0, 0); got != 25 { // 1 MB of room over a heap that counts as 4
 		t.Errorf("at the start GOGC is %d", got)
 	}
-	if got := tick(4*mb, 300*mb); got != 300 {
+	if got := tick(4*mb, 300*mb); got != 600 {
 		t.Errorf("under load GOGC is %d", got)
 	}
 	for range gcQuiet {
-		if got := tick(4*mb, 0); got != 300 {
+		if got := tick(4*mb, 0); got != 600 {
 			t.Fatalf("a pause brought it down to %d", got)
 		}
 	}
