@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -88,6 +90,20 @@ func insertLines(rows int) string {
 		strings.TrimSuffix(strings.Repeat(row+", ", rows), ", ") + " ON CONFLICT DO NOTHING"
 }
 
+// lineRow is a line that is to be inserted.
+type lineRow struct {
+	archive, seen int64
+	*archive.Line
+}
+
+// compare orders rows as the table does.
+func (r lineRow) compare(o lineRow) int {
+	if c := cmp.Compare(r.archive, o.archive); c != 0 {
+		return c
+	}
+	return r.Compare(o.Key)
+}
+
 // archiveWrite is one transaction of changes to archives.
 type archiveWrite struct {
 	db        *DB
@@ -96,7 +112,8 @@ type archiveWrite struct {
 	age       int // of the numbers remembered when it began
 	archives  map[archive.Room]int64
 	listeners map[listenerKey]int64
-	lines     []any // values of lines not inserted yet
+	lines     []lineRow // not inserted yet
+	values    []any     // of one statement
 	inserts   [len(lineRows)]*sql.Stmt
 }
 
@@ -243,8 +260,7 @@ func (w *archiveWrite) addLine(op *archive.AddLine) error {
 	if err != nil {
 		return err
 	}
-	w.lines = append(w.lines, id, l.At, int64(l.Tie), seen, flag(l.Self), l.Nick, l.Body,
-		optional(l.ID), optional(l.NetID), optional(l.Occupant), optionalBytes(l.Extra))
+	w.lines = append(w.lines, lineRow{id, seen, l})
 	if !op.Named {
 		return nil
 	}
@@ -272,16 +288,27 @@ func optionalBytes(b []byte) any {
 	return b
 }
 
-// flush inserts the lines that were gathered.
+// flush inserts the lines that were gathered, in the order of the table: what lies
+// together is written together, whatever the number of rooms. Of lines with the same
+// key the first one stays.
 func (w *archiveWrite) flush() error {
+	slices.SortStableFunc(w.lines, lineRow.compare)
+	left := w.lines
 	for i, rows := range lineRows {
-		for len(w.lines) >= rows*lineColumns {
-			if _, err := w.inserts[i].ExecContext(w.ctx, w.lines[:rows*lineColumns]...); err != nil {
+		for len(left) >= rows {
+			w.values = w.values[:0]
+			for _, r := range left[:rows] {
+				l := r.Line
+				w.values = append(w.values, r.archive, l.At, int64(l.Tie), r.seen, flag(l.Self), l.Nick, l.Body,
+					optional(l.ID), optional(l.NetID), optional(l.Occupant), optionalBytes(l.Extra))
+			}
+			if _, err := w.inserts[i].ExecContext(w.ctx, w.values...); err != nil {
 				return err
 			}
-			w.lines = w.lines[rows*lineColumns:]
+			left = left[rows:]
 		}
 	}
+	clear(w.lines)
 	w.lines = w.lines[:0]
 	return nil
 }
