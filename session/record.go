@@ -40,7 +40,7 @@ func (r *room) stopRecording() {
 // its time. A line that cannot be stored is shown all the same, under another id.
 func (r *room) record(l *line, in archive.Heard, now time.Time) {
 	if r.rec != nil {
-		in.Nick, in.Body, in.Occupant, in.At, in.Self = l.from, l.body, l.occ, l.at, l.self
+		in.Nick, in.Body, in.Occupant, in.At, in.Came, in.Self = l.from, l.body, l.occ, l.at, now, l.self
 		in.ID = l.id
 		if key, ok := r.rec.Record(&in); ok {
 			l.key, l.sid, l.at = key, key.String(), key.Time()
