@@ -25,6 +25,12 @@ func TestCollectorHeadroom(t *testing.T) {
 	if got := tick(4*mb, 0); got != 25 {
 		t.Errorf("in a quiet while GOGC is %d", got)
 	}
+	if got := tick(8*mb, 100*mb); got != 50 {
+		t.Errorf("while users join GOGC is %d", got)
+	}
+	if got := tick(100*mb, 1000*mb); got != 25 {
+		t.Errorf("while many do it is %d", got)
+	}
 	if got := tick(100*mb, 1000*mb); got != 50 {
 		t.Errorf("with much live memory under load GOGC is %d", got)
 	}
