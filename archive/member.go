@@ -25,6 +25,7 @@ type memberKey struct{ gateway, user, jid string }
 type Heard struct {
 	Nick, Body string
 	At         time.Time // the network's time; zero: now
+	Came       time.Time // when it came here; zero: now
 	ID         string    // message id; empty: the key
 	NetID      string    // what the network calls it, where it does
 	Occupant   string    // identity, where known
@@ -129,7 +130,10 @@ func (m *Member) Leave() {
 // Archive.Apply); it is then not in the archive.
 func (m *Member) Record(in *Heard) (Key, bool) {
 	h := m.h
-	now := time.Now()
+	now := in.Came
+	if now.IsZero() {
+		now = time.Now()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if m.left {

@@ -10,7 +10,7 @@ import (
 // Times and sizes of the writer.
 const (
 	gather     = 15 * time.Millisecond // lines of a burst come in one transaction
-	batchLimit = 1000                  // ops in one transaction
+	batchLimit = 4000                  // ops in one transaction
 	batchBytes = 4 << 20               // and about how much in them, beyond the first
 	retryAfter = time.Second
 	writeTime  = 20 * time.Second
@@ -194,11 +194,7 @@ func (w *writer) batch() bool {
 				halves[q.in]++
 			}
 		}
-		left := copy(w.queue, w.queue[n:])
-		clear(w.queue[left:])
-		if w.queue = w.queue[:left]; left == 0 && cap(w.queue) > batchLimit {
-			w.queue = nil
-		}
+		w.took(n)
 		w.done0 += uint64(n)
 		if w.a.journal != nil { // before anybody hears of it: Drain empties it then
 			w.a.journal.release(halves)
@@ -223,6 +219,22 @@ func (w *writer) batch() bool {
 	case <-w.quit:
 	}
 	return true
+}
+
+// took removes the first n ops from the queue. What is left is moved to its start only
+// where it is no more than what went: a long queue is not moved with each batch.
+func (w *writer) took(n int) {
+	left := len(w.queue) - n
+	if left > n {
+		clear(w.queue[:n])
+		w.queue = w.queue[n:]
+		return
+	}
+	copy(w.queue, w.queue[n:])
+	clear(w.queue[left:])
+	if w.queue = w.queue[:left]; left == 0 && cap(w.queue) > batchLimit {
+		w.queue = nil
+	}
 }
 
 // fitting is how many ops the next transaction takes.

@@ -65,7 +65,7 @@ func appendAttr(b []byte, s string) []byte { return appendEscaped(b, s, 0xff) }
 // appendEscaped does the work; bytes of the class verbatim pass as they are.
 func appendEscaped(b []byte, s string, verbatim uint8) []byte {
 	done := 0
-	for i := 0; i < len(s); {
+	for i := plainPrefix(s); i < len(s); {
 		c := class[s[i]]
 		if c == plain || c == verbatim {
 			i++
@@ -93,6 +93,28 @@ func appendEscaped(b []byte, s string, verbatim uint8) []byte {
 		done = i
 	}
 	return append(b, s[done:]...)
+}
+
+// plainPrefix is how many bytes at the start of s need nothing. It looks at eight
+// at a time and stops before the first eight in which one may need something.
+func plainPrefix(s string) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote := w ^ '"'*ones
+		ampersand := (w | ones) ^ '\''*ones // or apostrophe
+		angle := (w | 2*ones) ^ '>'*ones    // or the other one
+		found := (w-0x20*ones)&^w | (quote-ones)&^quote | (ampersand-ones)&^ampersand | (angle-ones)&^angle | w
+		if found&highs != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // nameByte marks the ASCII characters of element and attribute names: 1 for

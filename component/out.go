@@ -27,7 +27,7 @@ type Out struct {
 	buf   []byte
 	stack []openElement
 	open  bool // the start tag of the innermost element is not closed yet
-	tagAt int  // where that tag begins
+	attAt int  // where its attributes begin, behind a declaration of its namespace
 
 	kind     Kind
 	from, to JID
@@ -70,12 +70,12 @@ func ErrorReply(req *Stanza, e *StanzaError) *Out {
 }
 
 func newOut(k Kind, from, to JID, typ, id string) *Out {
-	o := getOut() // the tag begins at 0
+	o := getOut()
 	o.kind, o.from, o.to, o.typ, o.id = k, from, to, typ, id
 	name := k.String()
 	o.buf = append(append(o.buf, '<'), name...)
 	o.stack = append(o.stack, openElement{name, NSComponent})
-	o.open = true
+	o.open, o.attAt = true, len(o.buf)
 	o.OptAttr("type", typ)
 	o.OptAttr("id", id)
 	o.buf = append(o.buf, ` from="`...)
@@ -120,39 +120,54 @@ func (o *Out) start(space, parent, name string) {
 		o.fail("an element's name is not allowed: " + strconv.Quote(name))
 	}
 	o.closeTag()
-	o.tagAt = len(o.buf)
 	o.buf = append(append(o.buf, '<'), name...)
 	o.stack = append(o.stack, openElement{name, space})
 	o.open = true
 	if space != parent {
 		o.declare("xmlns", space)
 	}
+	o.attAt = len(o.buf)
 }
 
 // Attr adds an attribute to the element begun last; it must come before the
 // element's content. It is written even when empty. "xml:lang" is allowed.
 func (o *Out) Attr(name, value string) *Out {
-	if !o.open {
-		o.fail("an attribute after the element's content: " + strconv.Quote(name))
-		return o
+	if o.mayHave(name) {
+		o.rawAttr(name, value)
 	}
-	if name != "xml:lang" && (name == "xmlns" || !validName(name)) {
-		o.fail("an attribute's name is not allowed: " + strconv.Quote(name))
-		return o
-	}
-	if o.hasAttr(name) {
-		o.fail("an attribute is given twice: " + name)
-		return o
-	}
-	o.rawAttr(name, value)
 	return o
+}
+
+// AttrJID is Attr with an address for a value.
+func (o *Out) AttrJID(name string, value JID) *Out {
+	if o.mayHave(name) {
+		o.buf = append(append(append(o.buf, ' '), name...), '=', '"')
+		o.buf = append(appendJID(o.buf, value), '"')
+	}
+	return o
+}
+
+// mayHave reports whether the element begun last can be given an attribute of that
+// name, and notes the mistake where it cannot.
+func (o *Out) mayHave(name string) bool {
+	switch {
+	case !o.open:
+		o.fail("an attribute after the element's content: " + strconv.Quote(name))
+	case name != "xml:lang" && (name == "xmlns" || !validName(name)):
+		o.fail("an attribute's name is not allowed: " + strconv.Quote(name))
+	case o.hasAttr(name):
+		o.fail("an attribute is given twice: " + name)
+	default:
+		return true
+	}
+	return false
 }
 
 // hasAttr reports whether the open tag has an attribute. Values hold no quotes, so
 // what is found is no part of one.
 func (o *Out) hasAttr(name string) bool {
-	tag := o.buf[o.tagAt:]
-	for {
+	tag := o.buf[o.attAt:]
+	for len(tag) > 0 {
 		i := bytes.Index(tag, []byte(name))
 		if i < 0 {
 			return false
@@ -163,6 +178,7 @@ func (o *Out) hasAttr(name string) bool {
 		}
 		tag = tag[end:]
 	}
+	return false
 }
 
 // declare writes a namespace declaration. ejabberd ends the stream for a namespace
@@ -343,8 +359,8 @@ func (o *Out) SetTo(to JID) *Out {
 		o.buf = b[:grown]
 	}
 	copy(o.buf[o.toPos:], v)
-	if o.tagAt > o.toPos {
-		o.tagAt += o.toPos + len(v) - o.toEnd
+	if o.attAt > o.toPos {
+		o.attAt += o.toPos + len(v) - o.toEnd
 	}
 	o.toEnd = o.toPos + len(v)
 	o.to = to

@@ -11,7 +11,8 @@ const (
 	// writeChunk is the most one write call is given, so that the write deadline
 	// measures progress and not the size of the queue.
 	writeChunk = 256 << 10
-	// keepBuffer is the largest buffer kept while there is nothing to write.
+	// keepBuffer is the largest buffer kept while there is nothing to write. While
+	// there is, buffers stay as large as they have become.
 	keepBuffer = 256 << 10
 
 	streamEnd = "</stream:stream>"
@@ -115,6 +116,12 @@ func (w *writer) run(conn net.Conn) error {
 		}
 		if len(w.buf) == 0 {
 			closing := w.closing
+			if cap(buf) > keepBuffer {
+				buf, ends = nil, nil
+			}
+			if cap(w.buf) > keepBuffer {
+				w.buf, w.ends = nil, nil
+			}
 			w.mu.Unlock()
 			if closing {
 				_, err := w.write(conn, []byte(streamEnd))
@@ -134,9 +141,6 @@ func (w *writer) run(conn net.Conn) error {
 			return err
 		}
 		w.stats.stanzasOut.Add(uint64(len(ends)))
-		if cap(buf) > keepBuffer {
-			buf, ends = nil, nil
-		}
 	}
 }
 

@@ -160,9 +160,10 @@ func (r *room) onAbout(a *about) {
 }
 
 func (r *room) showAbout(a *about, target *line) {
-	l := line{from: a.from, body: a.body, at: timeOr(a.at, time.Now()), came: notGiven, self: a.self, occ: a.occ}
+	now := time.Now()
+	l := line{from: a.from, body: a.body, at: timeOr(a.at, now), came: notGiven, self: a.self, occ: a.occ}
 	l.extra = component.Fragment(func(o *component.Out) { a.parts(o, target) })
-	r.record(&l, archive.Heard{Extra: l.extra})
+	r.record(&l, archive.Heard{Extra: l.extra}, now)
 	r.m.stats.toUsers.Add(1)
 	for _, st := range r.seats {
 		if st.in && !st.unsure {

@@ -75,11 +75,11 @@ func (r *room) makeRoom() {
 // its time.
 const notGiven = math.MaxInt64
 
-// given notes when the stream had taken the last line: a ping that went past it while
-// it waited confirms nothing.
-func (r *room) given(seq uint64) {
+// given notes when the stream had taken the last line, which came at a moment before: a
+// ping that went past it while it waited confirms nothing.
+func (r *room) given(seq uint64, before time.Time) {
 	if n := len(r.lines); n > 0 && r.lines[n-1].seq == seq {
-		r.lines[n-1].came = time.Now().UnixNano()
+		r.lines[n-1].came = before.UnixNano() + int64(time.Since(before)) // half as dear as time.Now
 	}
 }
 

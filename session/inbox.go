@@ -90,11 +90,42 @@ func (s *Session) wakeLocked() {
 	s.box.running = true
 	s.box.mu.Unlock()
 	if start {
-		s.m.tasks.Add(1)
-		go func() {
-			defer s.m.tasks.Done()
-			s.drain(-1)
-		}()
+		s.m.drain(s)
+	}
+}
+
+// idleDrainers is how many goroutines wait for the next inbox to drain: a new one
+// begins with a stack that must grow first, deep in the handling of its first input.
+const idleDrainers = 4
+
+// drain has an inbox drained by a goroutine that waits for one, or by a new one.
+func (m *Manager) drain(s *Session) {
+	select {
+	case m.drains <- s:
+	default:
+		m.tasks.Add(1)
+		go m.drainer(s)
+	}
+}
+
+// drainer drains inboxes while there are some, and then waits for more, unless
+// enough others do.
+func (m *Manager) drainer(s *Session) {
+	defer m.tasks.Done()
+	for {
+		s.drain(-1)
+		s = nil // it may be gone long before the next one comes
+		if m.idle.Add(1) > idleDrainers {
+			m.idle.Add(-1)
+			return
+		}
+		select {
+		case s = <-m.drains:
+			m.idle.Add(-1)
+		case <-m.ctx.Done():
+			m.idle.Add(-1)
+			return
+		}
 	}
 }
 
@@ -158,11 +189,7 @@ func (s *Session) drain(budget int) {
 		}
 		if budget == 0 {
 			b.mu.Unlock()
-			s.m.tasks.Add(1)
-			go func() {
-				defer s.m.tasks.Done()
-				s.drain(-1)
-			}()
+			s.m.drain(s)
 			return
 		}
 		queue := b.queue

@@ -74,6 +74,8 @@ type Manager struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
+	drains   chan *Session // to who waits for an inbox to drain
+	idle     atomic.Int32  // how many do
 	stopping atomic.Bool
 	broke    atomic.Int64 // what was confirmed when the stream broke last
 
@@ -104,6 +106,7 @@ func NewManager(c Config) *Manager {
 		workers:   make(chan struct{}, c.Workers),
 		log:       c.Log,
 		sessions:  make(map[component.JID]*Session),
+		drains:    make(chan *Session),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m

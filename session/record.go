@@ -38,9 +38,9 @@ func (r *room) stopRecording() {
 
 // record stores a line, before anybody is shown it, and gives it its stanza-id and
 // its time. A line that cannot be stored is shown all the same, under another id.
-func (r *room) record(l *line, in archive.Heard) {
+func (r *room) record(l *line, in archive.Heard, now time.Time) {
 	if r.rec != nil {
-		in.Nick, in.Body, in.Occupant, in.At, in.Self = l.from, l.body, l.occ, l.at, l.self
+		in.Nick, in.Body, in.Occupant, in.At, in.Came, in.Self = l.from, l.body, l.occ, l.at, now, l.self
 		in.ID = l.id
 		if key, ok := r.rec.Record(&in); ok {
 			l.key, l.sid, l.at = key, key.String(), key.Time()
@@ -54,7 +54,7 @@ func (r *room) record(l *line, in archive.Heard) {
 		l.sid = l.id
 	}
 	if l.sid == "" {
-		l.sid = r.m.ids.next()
+		l.sid = r.m.ids.at(now)
 	}
 	if l.id == "" {
 		l.id = l.sid
@@ -89,14 +89,13 @@ func unstored(c *component.Element) bool {
 
 // recordOwn stores what the user said, as the client wrote it, and what it changes
 // of earlier lines.
-func (r *room) recordOwn(l *line, st *component.Stanza) {
+func (r *room) recordOwn(l *line, st *component.Stanza, now time.Time) {
 	if r.rec == nil {
-		r.record(l, archive.Heard{})
+		r.record(l, archive.Heard{}, now)
 		return
 	}
-	r.record(l, archive.Heard{NetID: string(l.net), Named: l.net != "", Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })})
+	r.record(l, archive.Heard{NetID: string(l.net), Named: l.net != "", Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })}, now)
 	if id := xep.ParseRetract(st.Element); id != "" {
-		now := time.Now()
 		tombstone := component.Fragment(func(o *component.Out) { xep.AppendRetracted(o, l.id, now) })
 		r.changeOwn(id, func(key archive.Key) { r.rec.Retract(key, tombstone, now) })
 		return

@@ -225,6 +225,9 @@ func (r *room) listOutcasts(st *component.Stanza, lister bridges.Lister) {
 // outgoingInvite takes an invitation the user sends through a room (XEP-0045
 // section 7.8.2); false: the message is none.
 func (s *Session) outgoingInvite(st *component.Stanza, r *room, addr bridges.Address) bool {
+	if st.Child(xep.NSMUCUser, "x") == nil { // of every message said
+		return false
+	}
 	x, ok := xep.ParseMUCUser(st.Element)
 	if !ok || len(x.Invites) == 0 && x.Decline == nil {
 		return false

@@ -114,7 +114,7 @@ func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time)
 	body, _ := st.Body()
 	now := time.Now()
 	l := line{id: st.ID, net: id, from: r.nick, body: body, at: timeOr(at, now), came: notGiven, self: true, occ: r.self.Identity}
-	r.recordOwn(&l, st)
+	r.recordOwn(&l, st, now)
 	if body != "" {
 		l = r.remembered(l)
 	}
@@ -132,7 +132,7 @@ func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time)
 		r.occupantID(o, l.occ)
 		r.show(seat, o)
 	})
-	r.given(l.seq)
+	r.given(l.seq, now)
 }
 
 // show sends a line to a client; without a stream the client catches up later.
@@ -187,7 +187,7 @@ func (r *room) hearPart(ev *piece, replaces, answers *line) {
 		l.extra = append(l.extra, markable...)
 	}
 	in.Extra = l.extra
-	r.record(&l, in)
+	r.record(&l, in, now)
 	l = r.remembered(l)
 	if replaces != nil {
 		r.replace(replaces, &l)
@@ -198,7 +198,7 @@ func (r *room) hearPart(ev *piece, replaces, answers *line) {
 			r.show(st, r.message(st.jid, &l, ev.Replay))
 		}
 	}
-	r.given(l.seq)
+	r.given(l.seq, now)
 }
 
 // timeOr is the time a network gave, or now where it gave none.

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,12 +82,57 @@ func (c *archiveIDs) forget() {
 // goes with the smaller ones.
 var lineRows = [...]int{64, 8, 1}
 
-const lineColumns = 11
+// lineShapes are what statements insert: lines that others said to everybody and
+// that have no names, and any. Half as many values are most of what a line costs.
+var lineShapes = [...]struct{ columns, row string }{
+	{"archive, at, tie, seen, self, nick, body, occupant", "(?, ?, ?, 0, 0, ?, ?, ?)"},
+	{"archive, at, tie, seen, self, nick, body, occupant, id, netid, extra", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+}
 
-func insertLines(rows int) string {
-	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", lineColumns), ", ") + ")"
-	return `INSERT INTO lines (archive, at, tie, seen, self, nick, body, id, netid, occupant, extra) VALUES ` +
-		strings.TrimSuffix(strings.Repeat(row+", ", rows), ", ") + " ON CONFLICT DO NOTHING"
+const (
+	plainLines = iota
+	anyLines
+)
+
+// lineStmts are the statements, by shape and number of lines.
+type lineStmts [len(lineShapes)][len(lineRows)]*sql.Stmt
+
+func insertLines(shape, rows int) string {
+	s := lineShapes[shape]
+	return "INSERT INTO lines (" + s.columns + ") VALUES " + strings.TrimSuffix(strings.Repeat(s.row+", ", rows), ", ") + " ON CONFLICT DO NOTHING"
+}
+
+// lineRow is a line that is to be inserted, and its place among them.
+type lineRow struct {
+	archive, seen int64
+	n             int
+	*archive.Line
+}
+
+// compare orders rows as the table does, and the same line said twice as it came.
+func (r lineRow) compare(o lineRow) int {
+	if r.archive != o.archive {
+		return cmp.Compare(r.archive, o.archive)
+	}
+	if c := r.Compare(o.Key); c != 0 {
+		return c
+	}
+	return cmp.Compare(r.n, o.n)
+}
+
+// plain tells whether a row is of the first shape.
+func (r lineRow) plain() bool {
+	return r.seen == 0 && !r.Self && r.ID == "" && r.NetID == "" && len(r.Extra) == 0
+}
+
+// appendValues appends a row's values for a shape.
+func (r lineRow) appendValues(to []any, shape int) []any {
+	l := r.Line
+	if shape == plainLines {
+		return append(to, r.archive, l.At, int64(l.Tie), l.Nick, l.Body, optional(l.Occupant))
+	}
+	return append(to, r.archive, l.At, int64(l.Tie), r.seen, flag(l.Self), l.Nick, l.Body, optional(l.Occupant),
+		optional(l.ID), optional(l.NetID), optionalBytes(l.Extra))
 }
 
 // archiveWrite is one transaction of changes to archives.
@@ -96,8 +143,10 @@ type archiveWrite struct {
 	age       int // of the numbers remembered when it began
 	archives  map[archive.Room]int64
 	listeners map[listenerKey]int64
-	lines     []any // values of lines not inserted yet
-	inserts   [len(lineRows)]*sql.Stmt
+	lines     []lineRow // not inserted yet
+	values    []any     // of one statement
+	inserts   lineStmts
+	bound     lineStmts // the same in this transaction
 }
 
 // WriteArchive implements archive.Backend. It is one transaction on the batch
@@ -110,9 +159,7 @@ func (db *DB) WriteArchive(ctx context.Context, ops []archive.Op) error {
 	}
 	err = db.write(ctx, "archive", db.batch, func(tx *sql.Tx) error {
 		w.tx, w.age = tx, db.ids.age()
-		for i, stmt := range inserts {
-			w.inserts[i] = tx.StmtContext(ctx, stmt)
-		}
+		w.inserts = inserts
 		for _, op := range ops {
 			if err := w.apply(op); err != nil {
 				return fmt.Errorf("%T: %w", op, err)
@@ -243,8 +290,7 @@ func (w *archiveWrite) addLine(op *archive.AddLine) error {
 	if err != nil {
 		return err
 	}
-	w.lines = append(w.lines, id, l.At, int64(l.Tie), seen, flag(l.Self), l.Nick, l.Body,
-		optional(l.ID), optional(l.NetID), optional(l.Occupant), optionalBytes(l.Extra))
+	w.lines = append(w.lines, lineRow{id, seen, len(w.lines), l})
 	if !op.Named {
 		return nil
 	}
@@ -272,34 +318,60 @@ func optionalBytes(b []byte) any {
 	return b
 }
 
-// flush inserts the lines that were gathered.
+// flush inserts the lines that were gathered, in the order of the table: what lies
+// together is written together, whatever the number of rooms. Of lines with the same
+// key the first one stays.
 func (w *archiveWrite) flush() error {
+	slices.SortFunc(w.lines, lineRow.compare)
+	left := w.lines
 	for i, rows := range lineRows {
-		for len(w.lines) >= rows*lineColumns {
-			if _, err := w.inserts[i].ExecContext(w.ctx, w.lines[:rows*lineColumns]...); err != nil {
+		for len(left) >= rows {
+			if err := w.insert(i, left[:rows]); err != nil {
 				return err
 			}
-			w.lines = w.lines[rows*lineColumns:]
+			left = left[rows:]
 		}
 	}
+	clear(w.lines)
 	w.lines = w.lines[:0]
 	return nil
 }
 
+// insert inserts as many lines as the statements of an index take.
+func (w *archiveWrite) insert(index int, rows []lineRow) error {
+	shape := plainLines
+	if slices.ContainsFunc(rows, func(r lineRow) bool { return !r.plain() }) {
+		shape = anyLines
+	}
+	w.values = w.values[:0]
+	for _, r := range rows {
+		w.values = r.appendValues(w.values, shape)
+	}
+	stmt := w.bound[shape][index]
+	if stmt == nil {
+		stmt = w.tx.StmtContext(w.ctx, w.inserts[shape][index])
+		w.bound[shape][index] = stmt
+	}
+	_, err := stmt.ExecContext(w.ctx, w.values...)
+	return err
+}
+
 // prepareInserts returns the statements that insert lines, made once for the
 // connection. Not inside a transaction: there is but one connection.
-func (db *DB) prepareInserts(ctx context.Context) ([len(lineRows)]*sql.Stmt, error) {
+func (db *DB) prepareInserts(ctx context.Context) (lineStmts, error) {
 	db.ids.mu.Lock()
 	defer db.ids.mu.Unlock()
-	for i, rows := range lineRows {
-		if db.lineInserts[i] != nil {
-			continue
+	for shape := range lineShapes {
+		for i, rows := range lineRows {
+			if db.lineInserts[shape][i] != nil {
+				continue
+			}
+			stmt, err := db.batch.PrepareContext(ctx, insertLines(shape, rows))
+			if err != nil {
+				return db.lineInserts, err
+			}
+			db.lineInserts[shape][i] = stmt
 		}
-		stmt, err := db.batch.PrepareContext(ctx, insertLines(rows))
-		if err != nil {
-			return db.lineInserts, err
-		}
-		db.lineInserts[i] = stmt
 	}
 	return db.lineInserts, nil
 }

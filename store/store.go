@@ -58,7 +58,7 @@ type DB struct {
 
 	epoch       int64 // of the last write
 	ids         archiveIDs
-	lineInserts [len(lineRows)]*sql.Stmt // of the batch connection
+	lineInserts lineStmts // of the batch connection
 }
 
 // Open opens the database, creates it when there is none, and migrates an older

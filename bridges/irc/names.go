@@ -163,6 +163,9 @@ func splitPrompt(text string) (name, network string) {
 // name where the network is listed, else the lower-cased host, with ":port"
 // where one was written.
 func (d *Driver) networkID(written string) (bridges.NetworkID, error) {
+	if n := d.byHost[written]; n != nil { // nearly always
+		return n.id, nil
+	}
 	host, port, ok := splitHostPort(written)
 	if !ok {
 		return "", bridges.NewError(bridges.NotFound, "“"+printable(written)+"” is not the name of a network.")

@@ -82,8 +82,12 @@ func (n *network) parts(command, target string, m bridges.Outgoing) ([]string, e
 	if m.Kind == bridges.Emote {
 		limit -= len(actionStart) + len(ctcpMark)
 	}
+	lines := outLines(m.Body)
 	var parts []string
-	for _, line := range outLines(m.Body) {
+	if len(lines) == 1 && len(lines[0]) <= limit { // most of what is said
+		parts, lines = lines, nil
+	}
+	for _, line := range lines {
 		parts = append(parts, splitText(line, limit)...)
 		if len(parts) > n.route.link.MaxLines {
 			return nil, bridges.NewError(bridges.TooLarge, "That is too much text for IRC. Put it somewhere on the web and send its address.")
@@ -106,20 +110,17 @@ const (
 )
 
 func (n *network) sendParts(s *sending, command, target string, parts []string) error {
-	lines := make([]ircconn.Line, len(parts))
 	labels := n.hasLabels()
-	for i, part := range parts {
-		lines[i] = ircconn.Line{Command: command, Params: []string{target, part}}
-		if labels {
-			label := n.newLabel(labelled{line: s})
-			s.labels = append(s.labels, label)
-			lines[i].Tags = []ircconn.Tag{{Name: "label", Value: label}}
-		}
-	}
 	// With many labels unanswered a fence makes sure of them: a server that
 	// owes one answer must not hold the list up.
-	lines[len(lines)-1].Fence = !labels || len(n.sends) >= maxUnfenced
-	last, err := n.write(lines...)
+	fence := !labels || len(n.sends) >= maxUnfenced
+	var last uint64
+	var err error
+	if len(parts) == 1 && !labels { // nearly all: without memory of its own
+		last, err = n.write(ircconn.Line{Command: command, Params: []string{target, parts[0]}, Fence: fence})
+	} else {
+		last, err = n.write(n.linesOf(s, command, target, parts, labels, fence)...)
+	}
 	if err != nil {
 		n.dropLabels(s)
 		return err
@@ -128,6 +129,22 @@ func (n *network) sendParts(s *sending, command, target string, parts []string) 
 	s.last, s.first = last, last-uint64(len(parts))+1
 	n.sends = append(n.sends, s)
 	return nil
+}
+
+// linesOf are the lines of a message's parts, each with a label where there are
+// such, the last one with a fence.
+func (n *network) linesOf(s *sending, command, target string, parts []string, labels, fence bool) []ircconn.Line {
+	lines := make([]ircconn.Line, len(parts))
+	for i, part := range parts {
+		lines[i] = ircconn.Line{Command: command, Params: []string{target, part}}
+		if labels {
+			label := n.newLabel(labelled{line: s})
+			s.labels = append(s.labels, label)
+			lines[i].Tags = []ircconn.Tag{{Name: "label", Value: label}}
+		}
+	}
+	lines[len(lines)-1].Fence = fence
+	return lines
 }
 
 // utter says something of our own to somebody: to services, or in answer to a

@@ -17,9 +17,15 @@ import (
 const (
 	quietRoom = 1 << 20  // bytes, at least …
 	quietPart = 16       // … and one in so many live bytes, or the first second of a burst only collects
-	busyRoom  = 12 << 20 // bytes, at most while the heap is small …
+	busyRoom  = 24 << 20 // bytes, at most while the heap is small …
 	busyPart  = 2        // … and one in so many live bytes beyond
-	smallest  = 4 << 20  // live bytes below which nothing changes, as before the first collection
+	// While what is live grows, as when hundreds of users join at once, less: what
+	// stays lies between what goes, and the more of that there is at a time, the more
+	// pages are never empty again.
+	growingRoom = 4 << 20
+	growingPart = 4       // one in so many live bytes
+	growing     = 8       // it grows when it is more by one in so many, in a tick
+	smallest    = 4 << 20 // live bytes below which nothing changes, as before the first collection
 	// It rises within a second and falls after a quiet while.
 	gcTick  = time.Second
 	gcQuiet = 20 // ticks
@@ -55,6 +61,7 @@ func paceCollector(ctx context.Context) {
 // pacer decides on the GOGC of the next second.
 type pacer struct {
 	allocs uint64 // bytes ever allocated, at the last tick
+	live   uint64 // at the last tick
 	room   uint64
 	quiet  int // ticks that wanted less
 	set    int
@@ -65,8 +72,12 @@ type pacer struct {
 func (p *pacer) next(live, allocs uint64) (percent int, changed bool) {
 	live = max(live, smallest)
 	want := max(2*(allocs-p.allocs), quietRoom, live/quietPart)
-	want = min(want, max(busyRoom, live/busyPart))
-	p.allocs = allocs
+	most := max(busyRoom, live/busyPart)
+	if p.live > 0 && live > p.live+p.live/growing {
+		most = max(growingRoom, live/growingPart)
+	}
+	want = min(want, most)
+	p.allocs, p.live = allocs, live
 	switch {
 	case want >= p.room:
 		p.room, p.quiet = want, 0

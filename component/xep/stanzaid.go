@@ -27,7 +27,7 @@ func (s StanzaID) AppendTo(o *component.Out) { AppendStanzaID(o, s.ID, s.By) }
 
 // AppendStanzaID writes the id that by assigned.
 func AppendStanzaID(o *component.Out, id string, by component.JID) {
-	o.Start(NSStanzaID, "stanza-id").Attr("id", id).Attr("by", by.String()).End()
+	o.Start(NSStanzaID, "stanza-id").Attr("id", id).AttrJID("by", by).End()
 }
 
 // ParseOriginID returns the id that the sender's client gave; empty where there

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -17,13 +18,20 @@ const (
 	alivePrefix   = "k"
 )
 
+// chunks are buffers for lines that wait: a burst of some lines fits one. A
+// connection with nothing to write has none.
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+const chunkSize = 2 << 10
+
 // outbox is what waits to be written. Conn.mu guards it.
 type outbox struct {
-	urgent []byte   // ahead of everything, not limited: PONG, CAP, AUTHENTICATE, QUIT
-	queue  []byte   // whole lines
-	sizes  []uint32 // of the lines in queue, shifted left; the lowest bit marks a fence
-	qhead  int      // in queue
-	shead  int      // in sizes
+	urgent []byte    // ahead of everything, not limited: PONG, CAP, AUTHENTICATE, QUIT
+	queue  []byte    // whole lines
+	sizes  []uint32  // of the lines in queue, shifted left; the lowest bit marks a fence
+	few    [8]uint32 // memory for the first sizes
+	qhead  int       // in queue
+	shead  int       // in sizes
 
 	bucket bucket
 	queued uint64 // number of the last line queued
@@ -66,6 +74,9 @@ func (c *Conn) Write(lines ...Line) (last uint64, err error) {
 		return 0, ErrQueueFull
 	}
 	o.compact()
+	if o.queue == nil {
+		o.queue, o.sizes = chunks.Get().(*[chunkSize]byte)[:0], o.few[:0]
+	}
 	qlen, slen := len(o.queue), len(o.sizes)
 	for i := range lines {
 		before := len(o.queue)
@@ -83,6 +94,7 @@ func (c *Conn) Write(lines ...Line) (last uint64, err error) {
 	}
 	if err != nil {
 		o.queue, o.sizes = o.queue[:qlen], o.sizes[:slen]
+		o.compact()
 		return 0, err
 	}
 	o.queued += uint64(len(lines))
@@ -155,6 +167,9 @@ func (c *Conn) drain() {
 		if err := c.writeSocket(chunk); err != nil {
 			c.writeFailed(err)
 			return
+		}
+		if cap(chunk) == chunkSize {
+			chunks.Put((*[chunkSize]byte)(chunk[:chunkSize]))
 		}
 	}
 }
