@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"time"
 
 	"transportd/archive"
 	"transportd/bridges"
@@ -148,7 +149,7 @@ func (r *room) recordOlder(ev *bridges.Message) {
 			r.adorn(&l, &part, nil, nil)
 			in.Extra = l.extra
 		}
-		r.record(&l, in)
+		r.record(&l, in, time.Now())
 	}
 }
 
