@@ -183,8 +183,15 @@ func (n *network) directWith(ctx context.Context, user id.UserID) (*room, *bridg
 		}
 		rid = resp.RoomID
 	}
+	// Known as one from the first, so that nothing is missed that is said at once.
+	n.mu.Lock()
+	n.directs[rid] = user
+	n.mu.Unlock()
 	r, err := n.reach(ctx, string(rid))
 	if err != nil {
+		n.mu.Lock()
+		delete(n.directs, rid)
+		n.mu.Unlock()
 		return nil, err
 	}
 	return r, n.markDirect(ctx, r, user)
