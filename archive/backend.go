@@ -126,7 +126,7 @@ func weight(op Op) int {
 	case *Amend:
 		return len(op.Body) + len(op.Extra)
 	case *AddPrivate:
-		return len(op.Private.Body)
+		return len(op.Private.Body) + len(op.Private.Extra)
 	case *SaveState:
 		return Size(op.Changes)
 	}
@@ -151,6 +151,7 @@ type Private struct {
 	ID      string // message id
 	Body    string
 	NetID   string // what the network calls the line, where it refers to lines by that
+	Extra   []byte // further children of the message as XML, where it had any
 	Out     bool   // the user said it
 	Pending bool
 }

@@ -17,7 +17,7 @@ const (
 	opSettlePrivate
 	opSaveState
 	opAddNamedLine    // AddLine with Named
-	opAddNamedPrivate // AddPrivate with NetID
+	opAddNamedPrivate // AddPrivate with NetID or Extra
 )
 
 var errDamaged = errors.New("archive: a record of the journal is damaged")
@@ -97,7 +97,8 @@ func appendOp(b []byte, op Op) []byte {
 	case *AddPrivate:
 		p := &op.Private
 		kind := opAddPrivate
-		if p.NetID != "" {
+		more := p.NetID != "" || len(p.Extra) > 0
+		if more {
 			kind = opAddNamedPrivate
 		}
 		e.b = append(e.b, kind)
@@ -105,8 +106,8 @@ func appendOp(b []byte, op Op) []byte {
 		e.key(p.Key)
 		e.flags(p.Out, p.Pending)
 		e.texts(p.Peer, p.Nick, p.Via, p.ID, p.Body)
-		if p.NetID != "" {
-			e.text(p.NetID)
+		if more {
+			e.texts(p.NetID, string(p.Extra))
 		}
 	case *SettlePrivate:
 		e.b = append(e.b, opSettlePrivate)
@@ -247,7 +248,7 @@ func (d *decoder) op(kind byte) Op {
 		d.flags(&p.Out, &p.Pending)
 		d.texts(&p.Peer, &p.Nick, &p.Via, &p.ID, &p.Body)
 		if kind == opAddNamedPrivate {
-			p.NetID = d.text()
+			p.NetID, p.Extra = d.text(), d.bytes()
 		}
 		return op
 	case opSettlePrivate:

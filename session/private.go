@@ -101,7 +101,7 @@ func (s *Session) recordPrivate(k *keptMessage, old bool) {
 	}
 	key := s.privateKey(k.at, old)
 	if !s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
-		Key: key, Peer: k.from.String(), Nick: k.nick, Via: k.via, ID: k.id, Body: k.body, NetID: string(k.net), Pending: true,
+		Key: key, Peer: k.from.String(), Nick: k.nick, Via: k.via, ID: k.id, Body: k.body, NetID: string(k.net), Extra: k.extra, Pending: true,
 	}}) {
 		s.m.stats.unrecorded.Add(1)
 		return
@@ -311,7 +311,7 @@ func (s *Session) pending(lines []archive.Private, known map[archive.Key]bool) {
 		case err != nil:
 			s.settled(&keptMessage{key: p.Key}, false)
 		default:
-			back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key, net: bridges.MessageID(p.NetID)})
+			back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key, net: bridges.MessageID(p.NetID), extra: p.Extra})
 		}
 	}
 	for _, k := range append(back, s.takeKept()...) {

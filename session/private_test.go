@@ -341,3 +341,22 @@ func TestPrivateLinesOfWhoIsNoLongerAdmitted(t *testing.T) {
 		}
 	})
 }
+
+// What a line has beside its text comes with it, also out of the archive.
+func TestPrivateLineWithChildrenOverARestart(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.driver.Caps = rich
+		w.join("phone", "Alice")
+		w.cut()
+		w.say(&bridges.Message{Place: bridges.Place{User: "bob"}, From: bridgetest.Person("bob"), Body: "first", ID: "$1"})
+		w.say(&bridges.Message{Place: bridges.Place{User: "bob"}, From: bridgetest.Person("bob"), Body: "better", ID: "$2", Replaces: "$1"})
+		time.Sleep(time.Second)
+		w.restart()
+		w.mend()
+		if err := w.m.Restore(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		w.expect(`<body>first</body>`, `<body>better</body>.*<replace `)
+	})
+}

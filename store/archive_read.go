@@ -401,12 +401,12 @@ func (db *DB) PendingPrivate(ctx context.Context, gateway, user string, limit in
 		WHERE gateway = ? AND jid = ? AND pending = 1 ORDER BY at, tie LIMIT ?`, gateway, user, limit)
 }
 
-const privateFields = "at, tie, peer, nick, via, privates.id, body, sent, pending, netid"
+const privateFields = "at, tie, peer, nick, via, privates.id, body, sent, pending, netid, privates.extra"
 
 func scanPrivate(rows *sql.Rows) (p archive.Private, err error) {
 	var tie, sent, pending int64
 	var netid sql.NullString
-	err = rows.Scan(&p.At, &tie, &p.Peer, &p.Nick, &p.Via, &p.ID, &p.Body, &sent, &pending, &netid)
+	err = rows.Scan(&p.At, &tie, &p.Peer, &p.Nick, &p.Via, &p.ID, &p.Body, &sent, &pending, &netid, &p.Extra)
 	p.NetID = netid.String
 	p.Tie, p.Out, p.Pending = uint32(tie), sent == 1, pending == 1
 	return p, err

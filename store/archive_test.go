@@ -96,7 +96,7 @@ func (c *chaos) op() archive.Op {
 		return &archive.Amend{Room: room, Key: pick(c, c.keys), Retracted: c.at}
 	case 1:
 		return &archive.AddPrivate{Gateway: gate, User: user, Private: archive.Private{Key: archive.Key{At: c.at, Tie: c.Uint32()}, Peer: pick(c, []string{"bob", "eve"}),
-			ID: fmt.Sprint("id", c.IntN(5)), NetID: pick(c, []string{"", "$1", "$2"}), Body: "b", Out: c.IntN(2) == 0, Pending: c.IntN(2) == 0}}
+			ID: fmt.Sprint("id", c.IntN(5)), NetID: pick(c, []string{"", "$1", "$2"}), Extra: pick(c, [][]byte{nil, []byte("<y/>")}), Body: "b", Out: c.IntN(2) == 0, Pending: c.IntN(2) == 0}}
 	case 2:
 		changes := map[string][]byte{}
 		for range c.IntN(5) {
@@ -196,7 +196,7 @@ func compareNames(t *testing.T, db *DB, model *archivetest.Model, c *chaos, user
 	}
 	ids = []string{fmt.Sprint("id", c.IntN(5)), "$1"}
 	one, err := db.PrivateByID(t.Context(), gate, user, "bob", ids)
-	if other, _ := model.PrivateByID(t.Context(), gate, user, "bob", ids); err != nil || !slices.Equal(one, other) {
+	if other, _ := model.PrivateByID(t.Context(), gate, user, "bob", ids); err != nil || !slices.EqualFunc(one, other, func(a, b archive.Private) bool { return reflect.DeepEqual(a, b) }) {
 		t.Fatalf("one-to-one %v: %v, %v, not %v", ids, one, err, other)
 	}
 	for _, prefix := range append(stateNames, "") {
@@ -245,7 +245,7 @@ func testPrivateLines(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range lines {
-			if want := add(p.At, true).Private; p != want {
+			if want := add(p.At, true).Private; !reflect.DeepEqual(p, want) {
 				t.Errorf("%+v, not %+v", p, want)
 			}
 			at = append(at, p.At)

@@ -459,9 +459,9 @@ func (w *archiveWrite) addPrivate(op *archive.AddPrivate) error {
 		return err
 	}
 	p := &op.Private
-	return w.exec(`INSERT INTO privates (listener, at, tie, peer, nick, via, id, body, sent, pending, netid)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		listener, p.At, int64(p.Tie), p.Peer, p.Nick, p.Via, p.ID, p.Body, flag(p.Out), flag(p.Pending), optional(p.NetID))
+	return w.exec(`INSERT INTO privates (listener, at, tie, peer, nick, via, id, body, sent, pending, netid, extra)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		listener, p.At, int64(p.Tie), p.Peer, p.Nick, p.Via, p.ID, p.Body, flag(p.Out), flag(p.Pending), optional(p.NetID), optionalBytes(p.Extra))
 }
 
 func (w *archiveWrite) settlePrivate(op *archive.SettlePrivate) error {

@@ -88,6 +88,7 @@ type (
 		Body      string    `json:"body"`
 		MessageID string    `json:"message_id,omitempty"`
 		NetworkID string    `json:"network_id,omitempty"`
+		Extra     string    `json:"extra,omitempty"` // XML
 		Pending   bool      `json:"pending,omitempty"`
 	}
 )
@@ -351,7 +352,7 @@ func (e *export) privates() error {
 			return err
 		}
 		for _, p := range found {
-			if !e.tell("private", ExportedPrivate{p.String(), p.Time(), p.Peer, p.Nick, p.Via, p.Out, p.Body, p.ID, p.NetID, p.Pending}) {
+			if !e.tell("private", ExportedPrivate{p.String(), p.Time(), p.Peer, p.Nick, p.Via, p.Out, p.Body, p.ID, p.NetID, string(p.Extra), p.Pending}) {
 				return nil
 			}
 			last = p.Key

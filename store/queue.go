@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 )
@@ -32,17 +33,61 @@ type queue struct {
 
 	mu      sync.Mutex
 	pending map[any]change
-	writing int           // changes on their way to the disk
-	failing error         // why the last batch was not written, nil when it was
-	running bool          // the writer goroutine exists
-	closed  bool          //
-	done    chan struct{} // closed, and renewed, after each batch, written or not
-	quit    chan struct{} // closed by close: no lingering
+	last    map[any]recent // written in the last moment, where the database may forget it
+	epoch   int64          // of the database then
+	writing int            // changes on their way to the disk
+	failing error          // why the last batch was not written, nil when it was
+	running bool           // the writer goroutine exists
+	closed  bool           //
+	done    chan struct{}  // closed, and renewed, after each batch, written or not
+	quit    chan struct{}  // closed by close: no lingering
 	wg      sync.WaitGroup
 }
 
 func newQueue(db *DB) *queue {
 	return &queue{db: db, pending: map[any]change{}, done: make(chan struct{}), quit: make(chan struct{})}
+}
+
+// recent is a change that was written at a time.
+type recent struct {
+	change
+	at time.Time
+}
+
+// recentTime is for how long a change is kept that the database may forget.
+const recentTime = 3 * time.Second
+
+// wrote notes what was written, and queues again what the database may have forgotten
+// since. The caller holds mu.
+func (q *queue) wrote(batch map[any]change) {
+	epoch := q.db.backend.epoch()
+	if epoch == 0 {
+		return
+	}
+	if q.epoch != 0 && epoch != q.epoch {
+		for key, r := range q.last {
+			_, newer := q.pending[key]
+			if _, written := batch[key]; !newer && !written {
+				q.pending[key] = r.change
+			}
+		}
+	}
+	q.epoch = epoch
+	if q.last == nil {
+		q.last = make(map[any]recent)
+	}
+	now := time.Now()
+	for key, c := range batch {
+		q.last[key] = recent{c, now}
+	}
+	maps.DeleteFunc(q.last, func(_ any, r recent) bool { return now.Sub(r.at) > recentTime })
+}
+
+// forget forgets what was written: it is about to be deleted.
+func (q *queue) forget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.last = nil
 }
 
 // put queues a change. It blocks only while the queue is full and the disk is
@@ -142,6 +187,7 @@ func (q *queue) writeBatch() error {
 	defer q.mu.Unlock()
 	q.writing = 0
 	if err == nil {
+		q.wrote(batch)
 		return nil
 	}
 	for key, c := range batch {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"transportd/internal/secret"
 )
@@ -227,5 +230,48 @@ func TestDurableWriteOnAFullDisk(t *testing.T) {
 	heal()
 	if n, err := seqLen(db.Accounts(ctx, gw)); n != taken-1 || err != nil {
 		t.Errorf("%d accounts, %d were taken (%v)", n, taken-1, err)
+	}
+}
+
+// Who is in which room is told again to a database server that was killed and forgot it;
+// not of a user who was deleted meanwhile.
+func TestSeatsOverAKillOfTheServer(t *testing.T) {
+	pg := ownPostgres(t)
+	db := openOptions(t, Options{Postgres: secret.Text(pg.DSN()), KeyFile: filepath.Join(t.TempDir(), "key")})
+	defer func() { _ = db.Close() }()
+	sit := func(user, room string) {
+		t.Helper()
+		if err := errors.Join(db.SaveOccupancy(t.Context(), Occupancy{Gateway: gw, User: user + "/r", Room: room, Nick: "x", Since: time.Unix(5, 0)}), db.Flush(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 3 {
+		sit(juli, fmt.Sprint("#a", round))
+		sit("gone@x", "#b")
+		if err := db.DeleteUser(t.Context(), gw, "gone@x"); err != nil {
+			t.Fatal(err)
+		}
+		sit(juli, fmt.Sprint("#c", round))
+		pg.Kill9()
+		if err := pg.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for db.SetPreference(t.Context(), gw, juli, "back", "yes") != nil { // until it is held again
+			time.Sleep(50 * time.Millisecond)
+		}
+		sit(juli, fmt.Sprint("#d", round))
+		if err := db.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seats := map[string]int{}
+	for o, err := range db.Occupancies(t.Context(), gw) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seats[o.User]++
+	}
+	if want := map[string]int{juli + "/r": 9}; !maps.Equal(seats, want) {
+		t.Errorf("there are %v, not %v", seats, want)
 	}
 }

@@ -141,6 +141,7 @@ CREATE TABLE privates (
 	sent     INTEGER NOT NULL CHECK (sent IN (0, 1)),    -- by the user
 	pending  INTEGER NOT NULL CHECK (pending IN (0, 1)), -- has not reached the user
 	netid    TEXT,                                       -- the network's name for the line
+	extra    BLOB,                                       -- further children, as XML
 	PRIMARY KEY (listener, at, tie)
 ) STRICT, WITHOUT ROWID;
 

@@ -100,6 +100,7 @@ func (db *DB) DeleteUser(ctx context.Context, gateway, jid string) error {
 	if err := db.Flush(ctx); err != nil {
 		return err
 	}
+	db.queue.forget()
 	defer db.ids.forget()
 	return db.save(ctx, "delete user", func(tx *sql.Tx) error {
 		if err := discardListener(ctx, tx, gateway, jid); err != nil {

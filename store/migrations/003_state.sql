@@ -22,6 +22,7 @@ CREATE TABLE line_names (
 CREATE INDEX line_names_at ON line_names (archive, at, tie);
 
 ALTER TABLE privates ADD COLUMN netid TEXT; -- the network's name for the line
+ALTER TABLE privates ADD COLUMN extra BLOB; -- further children, as XML
 
 -- By whom one-to-one lines were exchanged with.
 CREATE INDEX privates_peer ON privates (listener, peer, at);
