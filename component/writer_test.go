@@ -212,6 +212,8 @@ func TestBuffersAreGivenBack(t *testing.T) {
 			}
 			o.Release()
 		}
+		put(10)
+		synctest.Wait() // it is being written, and nobody reads
 		for range 2 * keepBuffer >> 10 {
 			put(1 << 10)
 		}
