@@ -11,8 +11,9 @@ const (
 	// writeChunk is the most one write call is given, so that the write deadline
 	// measures progress and not the size of the queue.
 	writeChunk = 256 << 10
-	// keepBuffer is the largest buffer kept while there is nothing to write. While
-	// there is, buffers stay as large as they have become.
+	// keepBuffer is the largest buffer kept in any case. A larger one goes when there
+	// is nothing to write and the last write used but a part of it: soon after a
+	// burst the stream's own pings are small enough.
 	keepBuffer = 256 << 10
 
 	streamEnd = "</stream:stream>"
@@ -108,6 +109,7 @@ func (w *writer) signal() {
 func (w *writer) run(conn net.Conn) error {
 	var buf []byte
 	var ends []stanzaEnd
+	last := 0 // bytes in the last write
 	for {
 		w.mu.Lock()
 		if !w.up {
@@ -116,10 +118,10 @@ func (w *writer) run(conn net.Conn) error {
 		}
 		if len(w.buf) == 0 {
 			closing := w.closing
-			if cap(buf) > keepBuffer {
+			if cap(buf) > max(keepBuffer, 4*last) {
 				buf, ends = nil, nil
 			}
-			if cap(w.buf) > keepBuffer {
+			if cap(w.buf) > max(keepBuffer, 4*last) {
 				w.buf, w.ends = nil, nil
 			}
 			w.mu.Unlock()
@@ -132,7 +134,7 @@ func (w *writer) run(conn net.Conn) error {
 		}
 		buf, w.buf = w.buf, buf[:0]
 		ends, w.ends = w.ends, ends[:0]
-		w.flying = len(buf)
+		w.flying, last = len(buf), len(buf)
 		w.mu.Unlock()
 
 		n, err := w.write(conn, buf)

@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -192,5 +193,44 @@ func TestWriterCoalesces(t *testing.T) {
 			t.Errorf("%d stanzas took %d writes", st.StanzasOut, st.Writes)
 		}
 		r.stop()
+	})
+}
+
+// After a burst the first small write gives the large buffers back.
+func TestBuffersAreGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stats counters
+		w := newWriter(16<<20, 1<<10, time.Hour, &stats)
+		here, there := net.Pipe()
+		w.setUp()
+		ended := make(chan error)
+		go func() { ended <- w.run(here) }()
+		put := func(size int) {
+			o := NewMessage(JID{Domain: "a.example"}, JID{Domain: "b.example"}, "", "").Elem("", "body", strings.Repeat("x", size))
+			if err := w.put(t.Context(), o, true); err != nil {
+				t.Fatal(err)
+			}
+			o.Release()
+		}
+		put(10)
+		synctest.Wait() // it is being written, and nobody reads
+		for range 2 * keepBuffer >> 10 {
+			put(1 << 10)
+		}
+		if cap(w.buf) <= keepBuffer {
+			t.Errorf("a burst made room for %d bytes only", cap(w.buf))
+		}
+		go func() { _, _ = io.Copy(io.Discard, there) }()
+		synctest.Wait()
+		put(10) // goes to the other buffer, and the large one would be next
+		synctest.Wait()
+		if w.queued() != 0 || cap(w.buf) > keepBuffer {
+			t.Errorf("%d bytes are queued, there is room for %d", w.queued(), cap(w.buf))
+		}
+		w.setDown()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		_, _ = here.Close(), there.Close()
 	})
 }

@@ -36,7 +36,7 @@ type line struct {
 }
 
 // remembered appends a line to what the room remembers and numbers it.
-func (r *room) remembered(l line) line {
+func (r *room) remembered(l *line) {
 	r.seq++
 	l.seq = r.seq
 	limit := historyLines
@@ -50,8 +50,7 @@ func (r *room) remembered(l line) line {
 		r.lines = r.lines[drop:]
 	}
 	r.makeRoom()
-	r.lines = append(r.lines, l)
-	return l
+	r.lines = append(r.lines, *l)
 }
 
 // makeRoom lets one line more be appended. Lines wander through an array of twice

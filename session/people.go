@@ -319,7 +319,7 @@ func (s *Session) befriended(p *person, err *bridges.Error) {
 		return
 	}
 	p.waits = nil
-	delete(s.actions, w.ref)
+	s.forgetAction(w.ref)
 	for _, then := range w.then {
 		then(err)
 	}

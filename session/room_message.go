@@ -116,7 +116,7 @@ func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time)
 	l := line{id: st.ID, net: id, from: r.nick, body: body, at: timeOr(at, now), came: notGiven, self: true, occ: r.self.Identity}
 	r.recordOwn(&l, st, now)
 	if body != "" {
-		l = r.remembered(l)
+		r.remembered(&l)
 	}
 	from := r.occupant(r.nick)
 	r.each(func(seat *seat) {
@@ -188,7 +188,7 @@ func (r *room) hearPart(ev *piece, replaces, answers *line) {
 	}
 	in.Extra = l.extra
 	r.record(&l, in, now)
-	l = r.remembered(l)
+	r.remembered(&l)
 	if replaces != nil {
 		r.replace(replaces, &l)
 	}

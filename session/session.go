@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -23,7 +24,7 @@ type Session struct {
 	rooms              map[string]*room
 	contacts           map[string]*contact
 	clients            []*client
-	actions            map[bridges.Ref]action
+	actions            []action // in the order of their Refs
 	lastRef            bridges.Ref
 	joins, connections limiter
 
@@ -60,8 +61,9 @@ type client struct {
 
 // action is what waits for an outcome from a network.
 type action struct {
-	l  *link
-	fn outcome
+	ref bridges.Ref
+	l   *link
+	fn  outcome
 }
 
 // outcome takes the event that answers an action.
@@ -157,10 +159,7 @@ func (s *Session) guarded(f func()) {
 // expect registers what happens when an action on l has its outcome.
 func (s *Session) expect(l *link, o outcome) bridges.Ref {
 	s.lastRef++
-	if s.actions == nil {
-		s.actions = make(map[bridges.Ref]action)
-	}
-	s.actions[s.lastRef] = action{l: l, fn: o}
+	s.actions = append(s.actions, action{ref: s.lastRef, l: l, fn: o})
 	return s.lastRef
 }
 
@@ -169,18 +168,34 @@ func (s *Session) expect(l *link, o outcome) bridges.Ref {
 func (s *Session) act(l *link, o outcome, do func(bridges.Ref) error) {
 	ref := s.expect(l, o)
 	if err := do(ref); err != nil {
-		delete(s.actions, ref)
+		s.forgetAction(ref)
 		o.outcome(s, &bridges.Failed{Ref: ref, Err: bridges.AsError(err)})
 	}
 }
 
+// forgetAction takes an action off the list: mostly the first, because outcomes come
+// in the order of what was asked for.
+func (s *Session) forgetAction(ref bridges.Ref) (action, bool) {
+	i, found := slices.BinarySearchFunc(s.actions, ref, func(a action, ref bridges.Ref) int { return cmp.Compare(a.ref, ref) })
+	if !found {
+		return action{}, false
+	}
+	a := s.actions[i]
+	if s.actions = slices.Delete(s.actions, i, i+1); len(s.actions) == 0 && cap(s.actions) > keptActions {
+		s.actions = nil
+	}
+	return a, true
+}
+
+// keptActions is for how many actions an idle session keeps room.
+const keptActions = 16
+
 // settle gives an event that answers an action to whoever waits for it.
 func (s *Session) settle(ref bridges.Ref, ev bridges.Event) bool {
-	a, ok := s.actions[ref]
+	a, ok := s.forgetAction(ref)
 	if !ok {
 		return false
 	}
-	delete(s.actions, ref)
 	a.fn.outcome(s, ev)
 	return true
 }
@@ -188,12 +203,11 @@ func (s *Session) settle(ref bridges.Ref, ev bridges.Event) bool {
 // failActions fails what still waits on a link that ended.
 func (s *Session) failActions(l *link, err *bridges.Error) {
 	var refs []bridges.Ref
-	for ref, a := range s.actions {
+	for _, a := range s.actions {
 		if a.l == l {
-			refs = append(refs, ref)
+			refs = append(refs, a.ref)
 		}
 	}
-	slices.Sort(refs)
 	for _, ref := range refs {
 		s.settle(ref, &bridges.Failed{Ref: ref, Err: err})
 	}

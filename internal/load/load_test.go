@@ -136,16 +136,31 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%v was taken", args)
 		}
 	}
-	opt, err := parseOptions([]string{"-gateways", "biboumi,transportd", "-caps", "modern"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, s := range opt.subjects() {
-		names = append(names, s.name())
-	}
-	if !slices.Equal(names, []string{"null", "biboumi", "transportd"}) || !slices.Equal(opt.caps, modernCaps) {
-		t.Errorf("%v, %v", names, opt.caps)
+	for _, c := range []struct{ args, names, archives string }{
+		{"-gateways biboumi,transportd -caps modern", "null biboumi transportd", "transportd+archive"},
+		{"-archive on -before /old", "null transportd-before transportd transportd-before+archive transportd+archive", "transportd+archive"},
+		{"-gateways biboumi,null", "null biboumi", ""},
+	} {
+		opt, err := parseOptions(strings.Fields(c.args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := func(subjects []subject) string {
+			var out []string
+			for _, s := range subjects {
+				out = append(out, s.name())
+			}
+			return strings.Join(out, " ")
+		}
+		if got := names(opt.subjects()); got != c.names {
+			t.Errorf("%s measures %s", c.args, got)
+		}
+		if got := names(opt.archiveSubjects()); got != c.archives {
+			t.Errorf("%s measures the archives of %s", c.args, got)
+		}
+		if modern := strings.Contains(c.args, "modern"); modern != slices.Equal(opt.caps, modernCaps) {
+			t.Errorf("%s offers %v", c.args, opt.caps)
+		}
 	}
 }
 
