@@ -61,6 +61,7 @@ func (t *turn) accountData(events []*event.Event) {
 		t.putRaw(stateDirect, slices.Clone(ev.Content.VeryRaw))
 		t.n.mu.Lock()
 		t.n.directs = readDirects(ev.Content.VeryRaw)
+		t.updateContacts() // before the lines that come with it
 		t.n.mu.Unlock()
 	}
 }

@@ -124,22 +124,25 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 // enter brings the session into a room the user is in: with its members, and with what
 // was said while the session was not told of it.
 func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string) *bridges.Error {
+	// Within a turn: what was said up to since is history, and all that comes later is held.
+	t := n.begin()
 	n.mu.Lock()
 	if r.open {
-		ev := n.entered(r, ref, name, nil)
+		t.emit(n.entered(r, ref, name, nil))
 		n.mu.Unlock()
-		n.tell(ctx, ev)
+		n.endOf(ctx, t)
 		return nil
 	}
 	r.opening, r.held = true, nil
-	count, since := r.Joined, n.since
+	count, since, seen := r.Joined, n.since, r.seen
 	n.mu.Unlock()
+	n.turns.Unlock()
 	people, err := n.fetchMembers(ctx, r, count)
 	var history []*event.Event
 	if err == nil {
-		history, err = n.fetchHistory(ctx, r, since)
+		history, err = n.fetchHistory(ctx, r, since, seen)
 	}
-	t := n.begin()
+	t = n.begin()
 	defer n.endOf(ctx, t)
 	n.mu.Lock()
 	r.opening = false
@@ -160,8 +163,8 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	n.mu.Unlock()
 	t.quick = true
 	messages := t.messages(ctx, r, history)
-	t.quick, t.replay = false, n.old
 	n.mu.Lock()
+	t.quick, t.replay = false, n.old
 	ev := n.entered(r, ref, name, messages)
 	r.open = true
 	n.mu.Unlock()
@@ -192,7 +195,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 
 // endOf ends a turn that was begun for a job.
 func (n *network) endOf(ctx context.Context, t *turn) {
-	if err := t.end(context.WithoutCancel(ctx)); err != nil {
+	if err := t.end(n.running()); err != nil {
 		n.log.Debug("matrix: not told", "error", err)
 	}
 }
@@ -277,10 +280,7 @@ func memberEvent(ev *event.Event) (id.UserID, profile, bool) {
 
 // fetchHistory asks for what was said since the session was told of a room, oldest
 // first; of one that is new to it for the last lines.
-func (n *network) fetchHistory(ctx context.Context, r *room, from string) ([]*event.Event, *bridges.Error) {
-	n.mu.Lock()
-	seen := r.seen
-	n.mu.Unlock()
+func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) ([]*event.Event, *bridges.Error) {
 	limit := historyMost
 	if seen.ID == "" {
 		limit = historyNew

@@ -34,6 +34,7 @@ type network struct {
 
 	mu      sync.Mutex
 	cli     *mautrix.Client // nil: there is no connection
+	run     context.Context // of the present Run
 	life    context.Context // of the present connection
 	online  bool
 	old     bool   // the answer being handled may repeat what was reported before
@@ -101,6 +102,9 @@ func (n *network) Run(ctx context.Context, _ bridges.Start) error {
 	defer n.d.left()
 	life, end := context.WithCancel(ctx)
 	defer end()
+	n.mu.Lock()
+	n.run = ctx
+	n.mu.Unlock()
 	err := n.connect(life)
 	if err == nil {
 		err = n.serve(life)

@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -16,11 +17,13 @@ import (
 
 // Times and sizes of the sync loop.
 const (
-	pollTime  = 30 * time.Second // a poll waits at the homeserver
-	gapPages  = 5                // that are fetched where an answer leaves lines out
-	gapLines  = 100              // of one
-	firstTail = 1                // lines of each room in the first answer: only which there are counts
-	tail      = 30               // lines of each room in the others
+	pollTime   = 30 * time.Second // a poll waits at the homeserver
+	maxRefused = 5                // polls in a row that the homeserver wants later
+	maxPause   = 2 * time.Minute  // that it may ask for; longer is a lost connection
+	gapPages   = 5                // that are fetched where an answer leaves lines out
+	gapLines   = 100              // of one
+	firstTail  = 1                // lines of each room in the first answer: only which there are counts
+	tail       = 30               // lines of each room in the others
 )
 
 // filter is what an answer brings: members where they are needed, no presence at first.
@@ -50,17 +53,26 @@ var firstFilter, nextFilter = filter(true), filter(false)
 // serve asks for news until that fails: handles an answer, commits its token, asks
 // again.
 func (n *network) serve(ctx context.Context) *bridges.Error {
-	n.old = n.since != ""
+	n.setOld(n.since != "")
 	wait := time.Duration(0) // the first answer is what there is
-	for {
+	for refused := 0; ; {
 		resp, err := n.poll(ctx, wait)
+		if err != nil && err.Kind == bridges.RateLimited && refused < maxRefused && err.RetryAfter <= maxPause {
+			refused++
+			if !sleep(ctx, max(err.RetryAfter, time.Second)) {
+				return errOffline()
+			}
+			continue
+		}
 		if err != nil {
 			return n.lost(err)
 		}
+		refused = 0
 		if e := n.handle(ctx, resp); e != nil {
 			return bridges.AsError(e)
 		}
-		n.old, wait = false, pollTime
+		n.setOld(false)
+		wait = pollTime
 	}
 }
 
@@ -93,6 +105,13 @@ func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSy
 	return resp, nil
 }
 
+// setOld says whether what answers bring was said before this connection.
+func (n *network) setOld(old bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.old = old
+}
+
 func (n *network) client() *mautrix.Client {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -113,7 +132,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	}
 	gaps := n.fillGaps(ctx, resp)
 	t := n.begin()
-	t.replay = n.old
+	t.replay, t.first = n.old, n.since == ""
 	t.accountData(resp.AccountData.Events)
 	for _, rid := range sortedRooms(resp.Rooms.Invite) {
 		t.invited(rid, resp.Rooms.Invite[rid].State.Events)
@@ -133,7 +152,9 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	t.updateContacts()
 	n.mu.Unlock()
 	t.presences(resp.Presence.Events)
+	n.mu.Lock()
 	n.since = resp.NextBatch
+	n.mu.Unlock()
 	t.putRaw(stateSync, []byte(resp.NextBatch))
 	err := t.end(ctx)
 	n.wake(resp)
@@ -168,7 +189,9 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 	if n.since == "" {
 		return gaps
 	}
-	directs := n.directs
+	n.mu.Lock()
+	directs := maps.Clone(n.directs)
+	n.mu.Unlock()
 	for _, ev := range resp.AccountData.Events {
 		if ev.Type.Type == event.AccountDataDirectChats.Type {
 			directs = readDirects(ev.Content.VeryRaw)
@@ -183,6 +206,7 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 		reported := directs[rid] != ""
 		if r != nil && !reported {
 			_, reported = n.place(r)
+			reported = reported || r.opening
 		}
 		n.mu.Unlock()
 		if !reported {
@@ -193,7 +217,7 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 		for page := 0; page < gapPages && !found && from != ""; page++ {
 			var msgs *mautrix.RespMessages
 			err := n.d.request(ctx, func(ctx context.Context) (err error) {
-				msgs, err = n.client().Messages(ctx, rid, from, "", mautrix.DirectionBackward, nil, gapLines)
+				msgs, err = n.client().Messages(ctx, rid, from, n.since, mautrix.DirectionBackward, nil, gapLines)
 				return err
 			})
 			if err != nil || len(msgs.Chunk) == 0 {
