@@ -193,22 +193,29 @@ func (n *network) directWith(ctx context.Context, user id.UserID) (*room, *bridg
 
 // markDirect notes in m.direct that a room is the chat with somebody.
 func (n *network) markDirect(ctx context.Context, r *room, user id.UserID) *bridges.Error {
-	content := map[id.UserID][]id.RoomID{}
-	n.mu.Lock()
-	for rid, with := range n.directs {
-		content[with] = append(content[with], rid)
-	}
-	n.mu.Unlock()
-	if !slices.Contains(content[user], r.id) {
-		content[user] = append(content[user], r.id)
-	}
-	for _, rooms := range content {
-		slices.Sort(rooms)
-	}
+	// From what stands there now: other clients write it too, and what of it is not
+	// understood here stays.
+	content := map[string]json.RawMessage{}
 	if err := n.retried(ctx, func(ctx context.Context) error {
-		return n.client().SetAccountData(ctx, event.AccountDataDirectChats.Type, content)
-	}); err != nil {
+		return n.client().GetAccountData(ctx, event.AccountDataDirectChats.Type, &content)
+	}); err != nil && err.Kind != bridges.NotFound {
 		return err
+	}
+	rooms := object(content).strs(string(user))
+	if !slices.Contains(rooms, string(r.id)) {
+		listed, err := json.Marshal(append(rooms, string(r.id)))
+		if err != nil {
+			return bridges.AsError(err)
+		}
+		if content == nil {
+			content = map[string]json.RawMessage{}
+		}
+		content[string(user)] = listed
+		if err := n.retried(ctx, func(ctx context.Context) error {
+			return n.client().SetAccountData(ctx, event.AccountDataDirectChats.Type, content)
+		}); err != nil {
+			return err
+		}
 	}
 	raw, err := json.Marshal(content)
 	if err != nil {
