@@ -272,7 +272,7 @@ func (n *network) Unfriend(ref bridges.Ref, user bridges.UserID) error {
 
 // Decline implements bridges.Decliner.
 func (n *network) Decline(ref bridges.Ref, name, reason string) error {
-	return n.do(ref, "leave "+name, func(ctx context.Context) {
+	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		rid, _, err := n.resolve(ctx, name)
 		if err == nil {
 			err = n.retried(ctx, func(ctx context.Context) error {

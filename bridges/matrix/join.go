@@ -24,7 +24,7 @@ const (
 // Join enters a room: by alias or id. The homeserver is asked only where the user is
 // not in it.
 func (n *network) Join(ref bridges.Ref, name string, _ bridges.JoinOptions) error {
-	return n.do(ref, "join "+foldID(name), func(ctx context.Context) {
+	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		r, err := n.reach(ctx, name)
 		if err == nil {
 			err = n.enter(ctx, ref, r, name)
@@ -55,6 +55,9 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 		_, err := n.client().JoinRoom(ctx, string(rid), &mautrix.ReqJoinRoom{Via: via})
 		return err
 	}); err != nil {
+		n.mu.Lock()
+		n.waiting[rid] = slices.DeleteFunc(n.waiting[rid], func(c chan struct{}) bool { return c == there })
+		n.mu.Unlock()
 		return nil, joinError(err)
 	}
 	timer := time.NewTimer(joinTime)
@@ -373,7 +376,7 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 
 // Leave ends the reports about a room; the user stays in it.
 func (n *network) Leave(ref bridges.Ref, room bridges.RoomID, reason string) error {
-	return n.do(ref, "leave "+string(room), func(ctx context.Context) {
+	return n.do(ref, string(room), func(ctx context.Context) {
 		t := n.begin()
 		defer n.endOf(ctx, t)
 		n.mu.Lock()
@@ -390,7 +393,7 @@ func (n *network) Leave(ref bridges.Ref, room bridges.RoomID, reason string) err
 
 // Quit implements bridges.Quitter.
 func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) error {
-	return n.do(ref, "leave "+string(room), func(ctx context.Context) {
+	return n.do(ref, string(room), func(ctx context.Context) {
 		err := n.retried(ctx, func(ctx context.Context) error {
 			_, err := n.client().LeaveRoom(ctx, id.RoomID(room), &mautrix.ReqLeave{Reason: reason})
 			return err

@@ -259,3 +259,25 @@ func TestManyRooms(t *testing.T) {
 		t.Errorf("%d requests: %v", n, srv.Counts())
 	}
 }
+
+// TestLeaveAndComeBack: what is asked of a room is done in the order it was asked.
+func TestLeaveAndComeBack(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob := srv.User("bob")
+	r := bob.Create(matrixtest.RoomOptions{Preset: "public_chat", Alias: "room"})
+	srv.User("alice").Join(r)
+	l := openLink(t, srv, Config{}, nil).online()
+	l.join(r)
+	for range 10 {
+		said := l.say(inRoom(r), "last words")
+		left, back := l.nextRef(), l.nextRef()
+		l.ok(l.net.Leave(left, bridges.RoomID(r.ID), ""))
+		l.ok(l.net.Join(back, "#room:hs.test", bridges.JoinOptions{}))
+		want(l, "the line", func(m *bridges.Message) bool { return m.Ref == said })
+		want(l, "Left", func(e *bridges.Left) bool { return e.Ref == left && e.Self })
+		e := want(l, "Entered", func(e *bridges.Entered) bool { return e.Ref == back })
+		if len(e.Members) != 1 || len(e.History) != 0 && e.History[0].Body != "last words" {
+			t.Fatalf("entered %+v", e)
+		}
+	}
+}

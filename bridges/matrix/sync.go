@@ -91,6 +91,7 @@ func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSy
 	req := mautrix.ReqSync{Since: n.since, Timeout: int(wait.Milliseconds()), FilterID: nextFilter, SetPresence: n.shownPresence()}
 	patience := n.d.cfg.Timeout + wait
 	if first {
+		req.StreamResponse = true // it may be long, and need not be in memory twice
 		req.FilterID, patience = firstFilter, max(patience, 5*time.Minute)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
