@@ -73,7 +73,7 @@ func (t *turn) updateContacts() {
 	now := map[id.UserID]*contact{}
 	for rid, user := range n.directs {
 		r := n.rooms[rid]
-		if r == nil || user == n.creds.user || r.Joined+r.Invited > 2 || r.Moved != "" {
+		if r == nil || user == n.creds.user || !r.forTwo() || r.Moved != "" {
 			continue
 		}
 		c := now[user]
@@ -94,6 +94,11 @@ func (t *turn) updateContacts() {
 	}
 	n.contacts = now
 }
+
+// forTwo tells whether a room has two people, of whom one may still have to come.
+// Whoever is left alone in it speaks to nobody. Where the homeserver has not said how
+// many there are, m.direct is believed.
+func (r *room) forTwo() bool { return r.Joined == 0 || r.Joined+r.Invited == 2 }
 
 func (n *network) contactMember(user id.UserID, c *contact) bridges.Member {
 	m := person(user, "")

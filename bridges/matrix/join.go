@@ -94,7 +94,7 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 	folded := foldID(name)
 	n.mu.Lock()
 	rid, known := n.aliases[folded]
-	via := n.vias[folded]
+	via := n.d.viaOf(folded)
 	if inv := n.invites[id.RoomID(folded)]; inv != nil {
 		via = append(slices.Clone(via), inv.via()...)
 	}

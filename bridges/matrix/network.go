@@ -43,7 +43,6 @@ type network struct {
 	rooms   map[id.RoomID]*room
 	aliases map[string]id.RoomID
 	invites map[id.RoomID]*invite
-	vias    map[string][]string // servers that know a room, by what links call it
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
@@ -91,9 +90,6 @@ func (n *network) reset() {
 	n.waiting, n.sent = map[id.RoomID][]chan struct{}{}, map[string]*sending{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
 	n.machine, n.unread = nil, map[id.SessionID][]unreadable{}
-	if n.vias == nil {
-		n.vias = map[string][]string{}
-	}
 }
 
 // Run connects and serves the account until that fails or ctx is done.

@@ -73,6 +73,13 @@ func TestFirstLine(t *testing.T) {
 	}
 	bob.Typing(rooms[0], true)
 	want(l, "typing", func(ev *bridges.Typing) bool { return ev.On && ev.Place == with(bob) })
+	bob.Leave(rooms[0], "")
+	want(l, "the end of it", func(c *bridges.Contact) bool { return c.Gone && c.Member.ID == bridges.UserID(bob.ID) })
+	three := l.say(with(bob), "three")
+	want(l, "three", func(m *bridges.Message) bool { return m.Ref == three })
+	if again := bob.Rooms("invite"); len(again) != 1 || again[0].ID == rooms[0].ID {
+		t.Errorf("bob is asked into %d rooms after he had left", len(again))
+	}
 	ref := l.nextRef()
 	l.ok(l.net.Send(ref, bridges.Place{User: "nobody"}, bridges.Outgoing{Body: "x"}))
 	if f := want(l, "Failed", func(f *bridges.Failed) bool { return f.Ref == ref }); f.Err.Kind != bridges.NotFound {
@@ -279,5 +286,23 @@ func TestLeaveAndComeBack(t *testing.T) {
 		if len(e.Members) != 1 || len(e.History) != 0 && e.History[0].Body != "last words" {
 			t.Fatalf("entered %+v", e)
 		}
+	}
+}
+
+// TestLinkNamesServers: a link's servers are asked for a room whose id names none.
+func TestLinkNamesServers(t *testing.T) {
+	srv := matrixtest.New(t)
+	l := openLink(t, srv, Config{}, nil).online()
+	hash := "!" + strings.Repeat("a", 43)
+	a, err := l.d.ParsePrompt("https://matrix.to/#/" + hash + "?via=one.example&via=two.example")
+	if err != nil || a.Name != hash {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	ref := l.nextRef()
+	l.ok(l.net.Join(ref, a.Name, bridges.JoinOptions{}))
+	want(l, "Failed", func(f *bridges.Failed) bool { return f.Ref == ref })
+	q := srv.WaitRequest(t, func(q matrixtest.Request) bool { return strings.Contains(q.Path, "/join/") })
+	if !strings.Contains(q.Path, "via=one.example") || !strings.Contains(q.Path, "via=two.example") {
+		t.Errorf("asked %s", q.Path)
 	}
 }
