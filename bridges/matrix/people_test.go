@@ -43,6 +43,14 @@ func TestAskedForChat(t *testing.T) {
 	}
 	ref = l.say(with(bob), "hello yourself")
 	want(l, "the answer", func(m *bridges.Message) bool { return m.Ref == ref && m.Place == with(bob) })
+	l.join(chat)
+	bob.Say(chat, "in the room")
+	if m := l.heard("in the room"); m.Place != inRoom(chat) {
+		t.Errorf("the room that was entered is silent: %+v", m)
+	}
+	ref = l.nextRef()
+	l.ok(l.net.Leave(ref, bridges.RoomID(chat.ID), ""))
+	want(l, "Left", func(e *bridges.Left) bool { return e.Ref == ref })
 	alice.Say(chat, "from my phone")
 	if m := l.heard("from my phone"); !m.Self || m.Place != with(bob) {
 		t.Errorf("the line from another client is %+v", m)

@@ -141,11 +141,11 @@ func (n *network) nameRoom(r *room) {
 	}
 }
 
-// place is where what is said in a room belongs: with a person where the room carries
-// the chat with one, in the room where the session has entered it, and nowhere else.
+// place is where what is said in a room belongs: in the room where the session has
+// entered it, else with a person where it carries the chat with one, else nowhere.
 // mu or the turn is held.
 func (n *network) place(r *room) (bridges.Place, bool) {
-	if user, ok := n.directs[r.id]; ok {
+	if user, ok := n.directs[r.id]; ok && !r.open {
 		if c := n.contacts[user]; c != nil && c.room == r.id {
 			return bridges.Place{User: bridges.UserID(user)}, true
 		}
