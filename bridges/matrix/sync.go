@@ -131,8 +131,8 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	if m := n.machineNow(); m != nil {
 		m.Sync(ctx, resp, n.since)
 	}
-	gaps := n.fillGaps(ctx, resp)
 	t := n.begin()
+	gaps := n.fillGaps(ctx, resp) // within the turn: no room is entered meanwhile
 	t.replay, t.first = n.old, n.since == ""
 	t.accountData(resp.AccountData.Events)
 	for _, rid := range sortedRooms(resp.Rooms.Invite) {
