@@ -234,7 +234,7 @@ func (n *network) fetchMembers(ctx context.Context, r *room, count int) (map[id.
 		}); err != nil {
 			return nil, err
 		}
-		for _, ev := range resp.Chunk {
+		for _, ev := range there(resp.Chunk) {
 			if user, p, in := memberEvent(ev); in {
 				people[user] = p
 			}
@@ -301,8 +301,8 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen s
 			}
 			return nil, err
 		}
-		n.faces(r, resp.State)
-		for _, ev := range resp.Chunk {
+		n.faces(r, there(resp.State))
+		for _, ev := range there(resp.Chunk) {
 			if ev.ID == seen.ID || seen.At > 0 && ev.Timestamp < seen.At-int64(time.Hour/time.Millisecond) {
 				slices.Reverse(out)
 				return out, nil

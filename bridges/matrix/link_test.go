@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -241,6 +242,7 @@ func TestTrouble(t *testing.T) {
 	for name, f := range map[string]matrixtest.Fault{
 		"gateway": matrixtest.Broken(502),
 		"garbage": matrixtest.NoJSON(),
+		"null":    {Rewrite: func([]byte) []byte { return []byte(" null") }},
 		"retyped": matrixtest.Retyped("next_batch", 7),
 		"cut":     {Cut: matrixtest.CutMiddle},
 		"banned":  {Status: 403, Code: "M_FORBIDDEN", Text: "no"},
@@ -257,6 +259,22 @@ func TestTrouble(t *testing.T) {
 				t.Errorf("Run: %+v", err)
 			}
 		})
+	}
+}
+
+// TestNulls: a null where an event or a room is to be costs that one.
+func TestNulls(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := publicRoom(srv)
+	l := openLink(t, srv, Config{}, nil).online()
+	l.join(r)
+	srv.Inject(matrixtest.Fault{User: l.alice.ID, Path: "/sync", Rewrite: func(b []byte) []byte {
+		b = bytes.ReplaceAll(b, []byte(`"events":[{`), []byte(`"events":[null,{`))
+		return bytes.ReplaceAll(b, []byte(`"join":{"!`), []byte(`"join":{"!null:hs.test":null,"!`))
+	}})
+	for i := range 3 {
+		bob.Say(r, fmt.Sprint("line ", i))
+		l.heard(fmt.Sprint("line ", i))
 	}
 }
 

@@ -100,10 +100,36 @@ func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSy
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
-	if resp.NextBatch == "" {
+	if resp == nil || resp.NextBatch == "" {
 		return nil, &bridges.Error{Kind: bridges.TemporaryRefuse, Text: "The homeserver's answer could not be understood."}
 	}
+	withoutNull(resp)
 	return resp, nil
+}
+
+// withoutNull leaves out what stands as null where a room or an event is to be.
+func withoutNull(resp *mautrix.RespSync) {
+	maps.DeleteFunc(resp.Rooms.Join, func(_ id.RoomID, r *mautrix.SyncJoinedRoom) bool { return r == nil })
+	maps.DeleteFunc(resp.Rooms.Leave, func(_ id.RoomID, r *mautrix.SyncLeftRoom) bool { return r == nil })
+	maps.DeleteFunc(resp.Rooms.Invite, func(_ id.RoomID, r *mautrix.SyncInvitedRoom) bool { return r == nil })
+	lists := []*[]*event.Event{&resp.AccountData.Events, &resp.Presence.Events, &resp.ToDevice.Events}
+	for _, r := range resp.Rooms.Join {
+		lists = append(lists, &r.State.Events, &r.Timeline.Events, &r.Ephemeral.Events)
+	}
+	for _, r := range resp.Rooms.Leave {
+		lists = append(lists, &r.State.Events, &r.Timeline.Events)
+	}
+	for _, r := range resp.Rooms.Invite {
+		lists = append(lists, &r.State.Events)
+	}
+	for _, events := range lists {
+		*events = there(*events)
+	}
+}
+
+// there is a list of events without those that are null.
+func there(list []*event.Event) []*event.Event {
+	return slices.DeleteFunc(list, func(ev *event.Event) bool { return ev == nil })
 }
 
 // setOld says whether what answers bring was said before this connection.
@@ -224,7 +250,7 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 			if err != nil || len(msgs.Chunk) == 0 {
 				break
 			}
-			for _, ev := range msgs.Chunk {
+			for _, ev := range there(msgs.Chunk) {
 				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {
 					found = true
 					break
