@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -209,62 +208,6 @@ func (n *network) wake(resp *mautrix.RespSync) {
 	}
 }
 
-// fillGaps fetches what an answer has left out of rooms that are reported, oldest
-// first. What cannot be had is left out: it can still be asked for as history.
-func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.RoomID][]*event.Event {
-	gaps := map[id.RoomID][]*event.Event{}
-	if n.since == "" {
-		return gaps
-	}
-	n.mu.Lock()
-	directs := maps.Clone(n.directs)
-	n.mu.Unlock()
-	for _, ev := range resp.AccountData.Events {
-		if ev.Type.Type == event.AccountDataDirectChats.Type {
-			directs = readDirects(ev.Content.VeryRaw)
-		}
-	}
-	for rid, jr := range resp.Rooms.Join {
-		if !jr.Timeline.Limited || jr.Timeline.PrevBatch == "" {
-			continue
-		}
-		n.mu.Lock()
-		r := n.rooms[rid]
-		reported := directs[rid] != ""
-		if r != nil && !reported {
-			_, reported = n.place(r)
-			reported = reported || r.opening
-		}
-		n.mu.Unlock()
-		if !reported {
-			continue
-		}
-		var missing []*event.Event
-		from, found := jr.Timeline.PrevBatch, false
-		for page := 0; page < gapPages && !found && from != ""; page++ {
-			var msgs *mautrix.RespMessages
-			err := n.d.request(ctx, func(ctx context.Context) (err error) {
-				msgs, err = n.client().Messages(ctx, rid, from, n.since, mautrix.DirectionBackward, nil, gapLines)
-				return err
-			})
-			if err != nil || len(msgs.Chunk) == 0 {
-				break
-			}
-			for _, ev := range there(msgs.Chunk) {
-				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {
-					found = true
-					break
-				}
-				missing = append(missing, ev)
-			}
-			from = msgs.End
-		}
-		slices.Reverse(missing)
-		gaps[rid] = missing
-	}
-	return gaps
-}
-
 // joined takes what an answer says of a room the user is in.
 func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoinedRoom, gap []*event.Event) {
 	n := t.n
@@ -440,72 +383,4 @@ func (t *turn) membership(ctx context.Context, r *room, ev *event.Event, live bo
 		t.leave(r, user, left)
 	}
 	return changed
-}
-
-// ephemeral takes what passes: who writes, who has read.
-func (t *turn) ephemeral(r *room, ev *event.Event) {
-	n := t.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	place, ok := n.place(r)
-	if !ok {
-		return
-	}
-	o := readObject(ev.Content.VeryRaw)
-	switch ev.Type.Type {
-	case "m.typing":
-		var now []id.UserID
-		for _, u := range o.strs("user_ids") {
-			if user := id.UserID(u); user != n.creds.user && len(now) < maxFaces {
-				now = append(now, user)
-			}
-		}
-		for _, user := range now {
-			if !slices.Contains(r.typing, user) {
-				t.present(r, user)
-				t.emit(&bridges.Typing{Place: place, From: n.memberOf(r, user), On: true})
-			}
-		}
-		for _, user := range r.typing {
-			if !slices.Contains(now, user) {
-				t.emit(&bridges.Typing{Place: place, From: n.memberOf(r, user)})
-			}
-		}
-		r.typing = now
-	case "m.receipt":
-		for line := range o {
-			for user := range o.obj(line).obj("m.read") {
-				if who := id.UserID(user); who != n.creds.user && (r.people[who] != nil || place.User != "") && strings.HasPrefix(line, "$") {
-					t.emit(&bridges.Read{Place: place, From: n.memberOf(r, who), ID: bridges.MessageID(line)})
-				}
-			}
-		}
-	}
-}
-
-// presences takes who is there, of those the user has a chat with.
-func (t *turn) presences(events []*event.Event) {
-	n := t.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, ev := range events {
-		c := n.contacts[ev.Sender]
-		if c == nil {
-			continue
-		}
-		o := readObject(ev.Content.VeryRaw)
-		p := &bridges.Present{Member: n.contactMember(ev.Sender, c), Text: cutBytes(oneLine(o.str("status_msg")), maxTitle)}
-		switch o.str("presence") {
-		case "online":
-			p.Online = true
-		case "unavailable":
-			p.Online, p.Member.Away = true, true
-		case "busy", "org.matrix.msc3026.busy":
-			p.Online, p.Busy = true, true
-		}
-		if ago := o.count("last_active_ago", int64(365*24*time.Hour/time.Millisecond)); ago > 0 && !o.bool("currently_active") {
-			p.Since = time.Now().Add(-time.Duration(ago) * time.Millisecond)
-		}
-		t.emit(p)
-	}
 }
