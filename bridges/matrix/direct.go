@@ -61,6 +61,7 @@ func (t *turn) accountData(events []*event.Event) {
 		t.putRaw(stateDirect, slices.Clone(ev.Content.VeryRaw))
 		t.n.mu.Lock()
 		t.n.directs = readDirects(ev.Content.VeryRaw)
+		t.updateContacts() // before the lines that come with it
 		t.n.mu.Unlock()
 	}
 }
@@ -72,7 +73,7 @@ func (t *turn) updateContacts() {
 	now := map[id.UserID]*contact{}
 	for rid, user := range n.directs {
 		r := n.rooms[rid]
-		if r == nil || user == n.creds.user || r.Joined+r.Invited > 2 || r.Moved != "" {
+		if r == nil || user == n.creds.user || !r.forTwo() || r.Moved != "" {
 			continue
 		}
 		c := now[user]
@@ -93,6 +94,11 @@ func (t *turn) updateContacts() {
 	}
 	n.contacts = now
 }
+
+// forTwo tells whether a room has two people, of whom one may still have to come.
+// Whoever is left alone in it speaks to nobody. Where the homeserver has not said how
+// many there are, m.direct is believed.
+func (r *room) forTwo() bool { return r.Joined == 0 || r.Joined+r.Invited == 2 }
 
 func (n *network) contactMember(user id.UserID, c *contact) bridges.Member {
 	m := person(user, "")
@@ -199,22 +205,29 @@ func (n *network) directWith(ctx context.Context, user id.UserID) (*room, *bridg
 
 // markDirect notes in m.direct that a room is the chat with somebody.
 func (n *network) markDirect(ctx context.Context, r *room, user id.UserID) *bridges.Error {
-	content := map[id.UserID][]id.RoomID{}
-	n.mu.Lock()
-	for rid, with := range n.directs {
-		content[with] = append(content[with], rid)
-	}
-	n.mu.Unlock()
-	if !slices.Contains(content[user], r.id) {
-		content[user] = append(content[user], r.id)
-	}
-	for _, rooms := range content {
-		slices.Sort(rooms)
-	}
+	// From what stands there now: other clients write it too, and what of it is not
+	// understood here stays.
+	content := map[string]json.RawMessage{}
 	if err := n.retried(ctx, func(ctx context.Context) error {
-		return n.client().SetAccountData(ctx, event.AccountDataDirectChats.Type, content)
-	}); err != nil {
+		return n.client().GetAccountData(ctx, event.AccountDataDirectChats.Type, &content)
+	}); err != nil && err.Kind != bridges.NotFound {
 		return err
+	}
+	rooms := object(content).strs(string(user))
+	if !slices.Contains(rooms, string(r.id)) {
+		listed, err := json.Marshal(append(rooms, string(r.id)))
+		if err != nil {
+			return bridges.AsError(err)
+		}
+		if content == nil {
+			content = map[string]json.RawMessage{}
+		}
+		content[string(user)] = listed
+		if err := n.retried(ctx, func(ctx context.Context) error {
+			return n.client().SetAccountData(ctx, event.AccountDataDirectChats.Type, content)
+		}); err != nil {
+			return err
+		}
 	}
 	raw, err := json.Marshal(content)
 	if err != nil {
@@ -271,7 +284,7 @@ func (n *network) Unfriend(ref bridges.Ref, user bridges.UserID) error {
 
 // Decline implements bridges.Decliner.
 func (n *network) Decline(ref bridges.Ref, name, reason string) error {
-	return n.do(ref, "leave "+name, func(ctx context.Context) {
+	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		rid, _, err := n.resolve(ctx, name)
 		if err == nil {
 			err = n.retried(ctx, func(ctx context.Context) error {

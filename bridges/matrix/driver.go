@@ -19,7 +19,8 @@ type Driver struct {
 	firsts    chan struct{} // one is taken for a first answer
 
 	mu      sync.Mutex
-	running int // links in Run
+	running int                 // links in Run
+	vias    map[string][]string // servers that links people typed name for a room
 }
 
 // New checks a configuration and makes its driver. The error joins everything
@@ -100,4 +101,29 @@ func (d *Driver) left() {
 	if d.running--; d.running == 0 {
 		d.transport.CloseIdleConnections()
 	}
+}
+
+// maxVias bounds how many rooms servers are remembered for.
+const maxVias = 1000
+
+// ParsePrompt reads what people type. The servers a link names are kept for the join:
+// an address has no place for them, and the id of a room may lead nowhere by itself.
+func (d *Driver) ParsePrompt(text string) (bridges.Address, error) {
+	a, err := d.names.ParsePrompt(text)
+	if via := promptVia(text); err == nil && len(via) > 0 {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.vias == nil || len(d.vias) >= maxVias {
+			d.vias = map[string][]string{}
+		}
+		d.vias[a.Name] = via
+	}
+	return a, err
+}
+
+// viaOf returns the servers that are known to know a room.
+func (d *Driver) viaOf(room string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.vias[room]
 }

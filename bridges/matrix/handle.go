@@ -31,9 +31,13 @@ func (t *turn) timeline(ctx context.Context, r *room, ev *event.Event) (changed 
 	n.mu.Lock()
 	r.wrote(ev.ID, ev.Sender)
 	place, reported := n.place(r)
+	told := r.echoed(ev.ID)
 	n.mu.Unlock()
-	if t.echo(r, place, ev) {
-		return t.saw(r, ev)
+	if told || t.echo(r, place, ev) {
+		return reported && t.saw(r, ev)
+	}
+	if t.first && reported && place.User != "" {
+		return t.saw(r, ev) // said before the gateway was there
 	}
 	if !reported {
 		if ev.Timestamp > r.Last && readContent(ev.Type.Type, ev.Content.VeryRaw).What == contentMessage {

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -62,9 +63,43 @@ func onlyPublic(_, address string, _ syscall.RawConn) error {
 // newAPIClient is for requests with a token. The client-server API redirects
 // nothing, so that no token follows a redirect.
 func newAPIClient(t *http.Transport) *http.Client {
-	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
+	return &http.Client{Transport: objects{t}, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
+}
+
+// objects makes sure that what the client-server API answers is an object or a list.
+// The decoder takes a null for one, and leaves nothing where an answer is looked for.
+type objects struct{ *http.Transport }
+
+var errNoObject = errors.New("the answer is not a JSON object")
+
+// RoundTrip implements http.RoundTripper.
+func (o objects) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := o.Transport.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusOK && !strings.Contains(req.URL.Path, "/media/") {
+		resp.Body = &objectBody{ReadCloser: resp.Body}
+	}
+	return resp, err
+}
+
+// objectBody looks at the first byte that is not white space.
+type objectBody struct {
+	io.ReadCloser
+	begun bool
+}
+
+func (b *objectBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.begun {
+		return n, err
+	}
+	if first := bytes.TrimLeft(p[:n], " \t\r\n"); len(first) > 0 {
+		if b.begun = first[0] == '{' || first[0] == '['; !b.begun {
+			return 0, errNoObject
+		}
+	}
+	return n, err
 }
 
 // client is an account at a homeserver. It repeats nothing by itself.
@@ -257,7 +292,7 @@ func trouble(ctx context.Context, err error) *bridges.Error {
 		return &bridges.Error{Kind: bridges.Offline, Text: "There is no host named " + printable(dns.Name) + ".", Err: err}
 	case errors.As(err, &cert):
 		return &bridges.Error{Kind: bridges.Offline, Text: "The homeserver's certificate is not valid.", Err: err}
-	case errors.As(err, &syntax), errors.As(err, &wrong), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &syntax), errors.As(err, &wrong), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errNoObject):
 		return &bridges.Error{Kind: bridges.TemporaryRefuse, Text: "The homeserver's answer could not be understood.", Uncertain: true, Err: errors.New("not the JSON that was expected")}
 	case errors.Is(err, mautrix.ErrResponseTooLong), errors.Is(err, mautrix.ErrBodyReadReachedLimit):
 		return &bridges.Error{Kind: bridges.TemporaryRefuse, Text: "The homeserver's answer is too long.", Uncertain: true, Err: mautrix.ErrResponseTooLong}

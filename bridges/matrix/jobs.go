@@ -71,13 +71,21 @@ func (n *network) work() {
 	}
 }
 
+// running is the context of the present Run: what a job came to can be told after the
+// connection was lost, but not for longer than the session wants.
+func (n *network) running() context.Context {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.run
+}
+
 // tell reports events of a job.
 func (n *network) tell(ctx context.Context, events ...bridges.Event) {
 	t := n.begin()
 	for _, ev := range events {
 		t.emit(ev)
 	}
-	if err := t.end(context.WithoutCancel(ctx)); err != nil {
+	if err := t.end(n.running()); err != nil {
 		n.log.Debug("matrix: an outcome was not told", "error", err)
 	}
 }

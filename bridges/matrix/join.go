@@ -24,7 +24,7 @@ const (
 // Join enters a room: by alias or id. The homeserver is asked only where the user is
 // not in it.
 func (n *network) Join(ref bridges.Ref, name string, _ bridges.JoinOptions) error {
-	return n.do(ref, "join "+foldID(name), func(ctx context.Context) {
+	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		r, err := n.reach(ctx, name)
 		if err == nil {
 			err = n.enter(ctx, ref, r, name)
@@ -55,6 +55,9 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 		_, err := n.client().JoinRoom(ctx, string(rid), &mautrix.ReqJoinRoom{Via: via})
 		return err
 	}); err != nil {
+		n.mu.Lock()
+		n.waiting[rid] = slices.DeleteFunc(n.waiting[rid], func(c chan struct{}) bool { return c == there })
+		n.mu.Unlock()
 		return nil, joinError(err)
 	}
 	timer := time.NewTimer(joinTime)
@@ -91,7 +94,7 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 	folded := foldID(name)
 	n.mu.Lock()
 	rid, known := n.aliases[folded]
-	via := n.vias[folded]
+	via := n.d.viaOf(folded)
 	if inv := n.invites[id.RoomID(folded)]; inv != nil {
 		via = append(slices.Clone(via), inv.via()...)
 	}
@@ -124,22 +127,25 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 // enter brings the session into a room the user is in: with its members, and with what
 // was said while the session was not told of it.
 func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string) *bridges.Error {
+	// Within a turn: what was said up to since is history, and all that comes later is held.
+	t := n.begin()
 	n.mu.Lock()
 	if r.open {
-		ev := n.entered(r, ref, name, nil)
+		t.emit(n.entered(r, ref, name, nil))
 		n.mu.Unlock()
-		n.tell(ctx, ev)
+		n.endOf(ctx, t)
 		return nil
 	}
 	r.opening, r.held = true, nil
-	count, since := r.Joined, n.since
+	count, since, seen := r.Joined, n.since, r.seen
 	n.mu.Unlock()
+	n.turns.Unlock()
 	people, err := n.fetchMembers(ctx, r, count)
 	var history []*event.Event
 	if err == nil {
-		history, err = n.fetchHistory(ctx, r, since)
+		history, err = n.fetchHistory(ctx, r, since, seen)
 	}
-	t := n.begin()
+	t = n.begin()
 	defer n.endOf(ctx, t)
 	n.mu.Lock()
 	r.opening = false
@@ -160,8 +166,8 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	n.mu.Unlock()
 	t.quick = true
 	messages := t.messages(ctx, r, history)
-	t.quick, t.replay = false, n.old
 	n.mu.Lock()
+	t.quick, t.replay = false, n.old
 	ev := n.entered(r, ref, name, messages)
 	r.open = true
 	n.mu.Unlock()
@@ -192,7 +198,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 
 // endOf ends a turn that was begun for a job.
 func (n *network) endOf(ctx context.Context, t *turn) {
-	if err := t.end(context.WithoutCancel(ctx)); err != nil {
+	if err := t.end(n.running()); err != nil {
 		n.log.Debug("matrix: not told", "error", err)
 	}
 }
@@ -228,7 +234,7 @@ func (n *network) fetchMembers(ctx context.Context, r *room, count int) (map[id.
 		}); err != nil {
 			return nil, err
 		}
-		for _, ev := range resp.Chunk {
+		for _, ev := range there(resp.Chunk) {
 			if user, p, in := memberEvent(ev); in {
 				people[user] = p
 			}
@@ -277,10 +283,7 @@ func memberEvent(ev *event.Event) (id.UserID, profile, bool) {
 
 // fetchHistory asks for what was said since the session was told of a room, oldest
 // first; of one that is new to it for the last lines.
-func (n *network) fetchHistory(ctx context.Context, r *room, from string) ([]*event.Event, *bridges.Error) {
-	n.mu.Lock()
-	seen := r.seen
-	n.mu.Unlock()
+func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) ([]*event.Event, *bridges.Error) {
 	limit := historyMost
 	if seen.ID == "" {
 		limit = historyNew
@@ -298,8 +301,8 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string) ([]*ev
 			}
 			return nil, err
 		}
-		n.faces(r, resp.State)
-		for _, ev := range resp.Chunk {
+		n.faces(r, there(resp.State))
+		for _, ev := range there(resp.Chunk) {
 			if ev.ID == seen.ID || seen.At > 0 && ev.Timestamp < seen.At-int64(time.Hour/time.Millisecond) {
 				slices.Reverse(out)
 				return out, nil
@@ -373,7 +376,7 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 
 // Leave ends the reports about a room; the user stays in it.
 func (n *network) Leave(ref bridges.Ref, room bridges.RoomID, reason string) error {
-	return n.do(ref, "leave "+string(room), func(ctx context.Context) {
+	return n.do(ref, string(room), func(ctx context.Context) {
 		t := n.begin()
 		defer n.endOf(ctx, t)
 		n.mu.Lock()
@@ -390,7 +393,7 @@ func (n *network) Leave(ref bridges.Ref, room bridges.RoomID, reason string) err
 
 // Quit implements bridges.Quitter.
 func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) error {
-	return n.do(ref, "leave "+string(room), func(ctx context.Context) {
+	return n.do(ref, string(room), func(ctx context.Context) {
 		err := n.retried(ctx, func(ctx context.Context) error {
 			_, err := n.client().LeaveRoom(ctx, id.RoomID(room), &mautrix.ReqLeave{Reason: reason})
 			return err

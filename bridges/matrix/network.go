@@ -34,6 +34,7 @@ type network struct {
 
 	mu      sync.Mutex
 	cli     *mautrix.Client // nil: there is no connection
+	run     context.Context // of the present Run
 	life    context.Context // of the present connection
 	online  bool
 	old     bool   // the answer being handled may repeat what was reported before
@@ -42,7 +43,6 @@ type network struct {
 	rooms   map[id.RoomID]*room
 	aliases map[string]id.RoomID
 	invites map[id.RoomID]*invite
-	vias    map[string][]string // servers that know a room, by what links call it
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
@@ -90,9 +90,6 @@ func (n *network) reset() {
 	n.waiting, n.sent = map[id.RoomID][]chan struct{}{}, map[string]*sending{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
 	n.machine, n.unread = nil, map[id.SessionID][]unreadable{}
-	if n.vias == nil {
-		n.vias = map[string][]string{}
-	}
 }
 
 // Run connects and serves the account until that fails or ctx is done.
@@ -101,6 +98,9 @@ func (n *network) Run(ctx context.Context, _ bridges.Start) error {
 	defer n.d.left()
 	life, end := context.WithCancel(ctx)
 	defer end()
+	n.mu.Lock()
+	n.run = ctx
+	n.mu.Unlock()
 	err := n.connect(life)
 	if err == nil {
 		err = n.serve(life)

@@ -50,6 +50,9 @@ func (n *network) Rooms(ctx context.Context) ([]bridges.DirectoryEntry, error) {
 			return nil, err
 		}
 		for _, r := range resp.Chunk {
+			if r == nil {
+				continue
+			}
 			name := validAlias(string(r.CanonicalAlias))
 			if name == "" {
 				if clean, err := checkID(string(r.RoomID)); err == nil {
@@ -133,7 +136,7 @@ func (n *network) banned(ctx context.Context, room bridges.RoomID) ([]bridges.Li
 		return nil, err
 	}
 	var out []bridges.ListEntry
-	for _, ev := range resp.Chunk {
+	for _, ev := range there(resp.Chunk) {
 		o := readObject(ev.Content.VeryRaw)
 		if o.str("membership") == "ban" && ev.StateKey != nil {
 			out = append(out, bridges.ListEntry{Mask: *ev.StateKey, Address: *ev.StateKey, By: string(ev.Sender), Reason: cutBytes(oneLine(o.str("reason")), maxTitle)})
@@ -171,8 +174,8 @@ func (n *network) History(ctx context.Context, at bridges.Place, before bridges.
 		}); err != nil {
 			return nil, false, err
 		}
-		n.faces(r, resp.State)
-		events = append(events, resp.Chunk...)
+		n.faces(r, there(resp.State))
+		events = append(events, there(resp.Chunk)...)
 		more = resp.End != "" && resp.End != from && len(resp.Chunk) > 0
 		from = resp.End
 	}

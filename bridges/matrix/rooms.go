@@ -18,8 +18,9 @@ type room struct {
 	id id.RoomID
 	roomState
 	seen   seenState
-	power  *powers // as far as known; made when needed
-	recent []id.EventID
+	power  *powers      // as far as known; made when needed
+	recent []id.EventID // that came in answers
+	mine   []id.EventID // of the user's, told as outcomes, whose echo is still to come; under mu
 
 	open    bool           // the session has entered it
 	opening bool           // it is being entered: what happens meanwhile is held
@@ -140,11 +141,11 @@ func (n *network) nameRoom(r *room) {
 	}
 }
 
-// place is where what is said in a room belongs: with a person where the room carries
-// the chat with one, in the room where the session has entered it, and nowhere else.
+// place is where what is said in a room belongs: in the room where the session has
+// entered it, else with a person where it carries the chat with one, else nowhere.
 // mu or the turn is held.
 func (n *network) place(r *room) (bridges.Place, bool) {
-	if user, ok := n.directs[r.id]; ok {
+	if user, ok := n.directs[r.id]; ok && !r.open {
 		if c := n.contacts[user]; c != nil && c.room == r.id {
 			return bridges.Place{User: bridges.UserID(user)}, true
 		}
@@ -165,6 +166,24 @@ func (r *room) known(ev id.EventID) bool {
 	}
 	r.recent = append(r.recent, ev)
 	return false
+}
+
+// sent notes an event whose outcome has been told. It is not among the recent ones: what
+// came before it may still be to come. mu is held.
+func (r *room) sent(ev id.EventID) {
+	if len(r.mine) >= maxRecent {
+		r.mine = slices.Delete(r.mine, 0, maxRecent/2)
+	}
+	r.mine = append(r.mine, ev)
+}
+
+// echoed tells whether an event's outcome has been told. mu is held.
+func (r *room) echoed(ev id.EventID) bool {
+	i := slices.Index(r.mine, ev)
+	if i >= 0 {
+		r.mine = slices.Delete(r.mine, i, i+1)
+	}
+	return i >= 0
 }
 
 // wrote notes who wrote a line.

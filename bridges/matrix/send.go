@@ -54,7 +54,9 @@ func (n *network) send(ctx context.Context, ref bridges.Ref, to bridges.Place, m
 	done := s.done
 	if err == nil {
 		s.done = true
-		r.known(ev)
+		if !done {
+			r.sent(ev)
+		}
 		r.wrote(ev, n.creds.user)
 	}
 	place, _ := n.place(r)
@@ -69,7 +71,7 @@ func (n *network) send(ctx context.Context, ref bridges.Ref, to bridges.Place, m
 	default:
 		t.taken(r, place, s, ev, time.Now().UnixMilli())
 	}
-	if e := t.end(context.WithoutCancel(ctx)); e != nil {
+	if e := t.end(n.running()); e != nil {
 		n.log.Debug("matrix: an outcome was not told", "error", e)
 	}
 }
@@ -82,8 +84,7 @@ func (t *turn) taken(r *room, place bridges.Place, s *sending, ev id.EventID, at
 	me := n.memberOf(r, n.creds.user)
 	me.Role, me.Affiliation = bridges.RoleNone, 0
 	t.emit(&bridges.Message{Ref: s.ref, Place: place, From: me, Self: true, ID: bridges.MessageID(ev), At: time.UnixMilli(at)})
-	r.seen, r.Last = seenState{ev, at}, max(r.Last, at)
-	t.put(stateSeen+string(r.id), r.seen)
+	r.Last = max(r.Last, at)
 }
 
 // put sends an event, encrypted where the room is.
@@ -214,14 +215,14 @@ func (n *network) note(ctx context.Context, r *room, line id.EventID, key string
 		all[n.creds.user][key] = ev
 		t.put(stateReacted+string(r.id)+"/"+string(ev), reactionOf{line, n.creds.user, key})
 		n.mu.Lock()
-		r.known(ev)
+		r.sent(ev)
 		n.mu.Unlock()
 	} else {
 		delete(all[n.creds.user], key)
 		t.putRaw(stateReacted+string(r.id)+"/"+string(ev), nil)
 	}
 	t.put(stateReacts+string(r.id)+"/"+string(line), all)
-	if err := t.end(context.WithoutCancel(ctx)); err != nil {
+	if err := t.end(n.running()); err != nil {
 		n.log.Debug("matrix: a reaction was not stored", "error", err)
 	}
 }
@@ -233,7 +234,7 @@ func (n *network) redact(ctx context.Context, r *room, ev id.EventID, reason str
 		resp, err := n.client().RedactEvent(ctx, r.id, ev, mautrix.ReqRedact{Reason: reason, TxnID: txn})
 		if err == nil {
 			n.mu.Lock()
-			r.known(resp.EventID)
+			r.sent(resp.EventID)
 			n.mu.Unlock()
 		}
 		return err

@@ -3,8 +3,8 @@ package matrix
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -16,11 +16,13 @@ import (
 
 // Times and sizes of the sync loop.
 const (
-	pollTime  = 30 * time.Second // a poll waits at the homeserver
-	gapPages  = 5                // that are fetched where an answer leaves lines out
-	gapLines  = 100              // of one
-	firstTail = 1                // lines of each room in the first answer: only which there are counts
-	tail      = 30               // lines of each room in the others
+	pollTime   = 30 * time.Second // a poll waits at the homeserver
+	maxRefused = 5                // polls in a row that the homeserver wants later
+	maxPause   = 2 * time.Minute  // that it may ask for; longer is a lost connection
+	gapPages   = 5                // that are fetched where an answer leaves lines out
+	gapLines   = 100              // of one
+	firstTail  = 1                // lines of each room in the first answer: only which there are counts
+	tail       = 30               // lines of each room in the others
 )
 
 // filter is what an answer brings: members where they are needed, no presence at first.
@@ -50,17 +52,26 @@ var firstFilter, nextFilter = filter(true), filter(false)
 // serve asks for news until that fails: handles an answer, commits its token, asks
 // again.
 func (n *network) serve(ctx context.Context) *bridges.Error {
-	n.old = n.since != ""
+	n.setOld(n.since != "")
 	wait := time.Duration(0) // the first answer is what there is
-	for {
+	for refused := 0; ; {
 		resp, err := n.poll(ctx, wait)
+		if err != nil && err.Kind == bridges.RateLimited && refused < maxRefused && err.RetryAfter <= maxPause {
+			refused++
+			if !sleep(ctx, max(err.RetryAfter, time.Second)) {
+				return errOffline()
+			}
+			continue
+		}
 		if err != nil {
 			return n.lost(err)
 		}
+		refused = 0
 		if e := n.handle(ctx, resp); e != nil {
 			return bridges.AsError(e)
 		}
-		n.old, wait = false, pollTime
+		n.setOld(false)
+		wait = pollTime
 	}
 }
 
@@ -79,6 +90,7 @@ func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSy
 	req := mautrix.ReqSync{Since: n.since, Timeout: int(wait.Milliseconds()), FilterID: nextFilter, SetPresence: n.shownPresence()}
 	patience := n.d.cfg.Timeout + wait
 	if first {
+		req.StreamResponse = true // it may be long, and need not be in memory twice
 		req.FilterID, patience = firstFilter, max(patience, 5*time.Minute)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -87,10 +99,43 @@ func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSy
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
-	if resp.NextBatch == "" {
+	if resp == nil || resp.NextBatch == "" {
 		return nil, &bridges.Error{Kind: bridges.TemporaryRefuse, Text: "The homeserver's answer could not be understood."}
 	}
+	withoutNull(resp)
 	return resp, nil
+}
+
+// withoutNull leaves out what stands as null where a room or an event is to be.
+func withoutNull(resp *mautrix.RespSync) {
+	maps.DeleteFunc(resp.Rooms.Join, func(_ id.RoomID, r *mautrix.SyncJoinedRoom) bool { return r == nil })
+	maps.DeleteFunc(resp.Rooms.Leave, func(_ id.RoomID, r *mautrix.SyncLeftRoom) bool { return r == nil })
+	maps.DeleteFunc(resp.Rooms.Invite, func(_ id.RoomID, r *mautrix.SyncInvitedRoom) bool { return r == nil })
+	lists := []*[]*event.Event{&resp.AccountData.Events, &resp.Presence.Events, &resp.ToDevice.Events}
+	for _, r := range resp.Rooms.Join {
+		lists = append(lists, &r.State.Events, &r.Timeline.Events, &r.Ephemeral.Events)
+	}
+	for _, r := range resp.Rooms.Leave {
+		lists = append(lists, &r.State.Events, &r.Timeline.Events)
+	}
+	for _, r := range resp.Rooms.Invite {
+		lists = append(lists, &r.State.Events)
+	}
+	for _, events := range lists {
+		*events = there(*events)
+	}
+}
+
+// there is a list of events without those that are null.
+func there(list []*event.Event) []*event.Event {
+	return slices.DeleteFunc(list, func(ev *event.Event) bool { return ev == nil })
+}
+
+// setOld says whether what answers bring was said before this connection.
+func (n *network) setOld(old bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.old = old
 }
 
 func (n *network) client() *mautrix.Client {
@@ -111,9 +156,9 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	if m := n.machineNow(); m != nil {
 		m.Sync(ctx, resp, n.since)
 	}
-	gaps := n.fillGaps(ctx, resp)
 	t := n.begin()
-	t.replay = n.old
+	gaps := n.fillGaps(ctx, resp) // within the turn: no room is entered meanwhile
+	t.replay, t.first = n.old, n.since == ""
 	t.accountData(resp.AccountData.Events)
 	for _, rid := range sortedRooms(resp.Rooms.Invite) {
 		t.invited(rid, resp.Rooms.Invite[rid].State.Events)
@@ -133,7 +178,9 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	t.updateContacts()
 	n.mu.Unlock()
 	t.presences(resp.Presence.Events)
+	n.mu.Lock()
 	n.since = resp.NextBatch
+	n.mu.Unlock()
 	t.putRaw(stateSync, []byte(resp.NextBatch))
 	err := t.end(ctx)
 	n.wake(resp)
@@ -159,59 +206,6 @@ func (n *network) wake(resp *mautrix.RespSync) {
 		}
 		delete(n.waiting, rid)
 	}
-}
-
-// fillGaps fetches what an answer has left out of rooms that are reported, oldest
-// first. What cannot be had is left out: it can still be asked for as history.
-func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.RoomID][]*event.Event {
-	gaps := map[id.RoomID][]*event.Event{}
-	if n.since == "" {
-		return gaps
-	}
-	directs := n.directs
-	for _, ev := range resp.AccountData.Events {
-		if ev.Type.Type == event.AccountDataDirectChats.Type {
-			directs = readDirects(ev.Content.VeryRaw)
-		}
-	}
-	for rid, jr := range resp.Rooms.Join {
-		if !jr.Timeline.Limited || jr.Timeline.PrevBatch == "" {
-			continue
-		}
-		n.mu.Lock()
-		r := n.rooms[rid]
-		reported := directs[rid] != ""
-		if r != nil && !reported {
-			_, reported = n.place(r)
-		}
-		n.mu.Unlock()
-		if !reported {
-			continue
-		}
-		var missing []*event.Event
-		from, found := jr.Timeline.PrevBatch, false
-		for page := 0; page < gapPages && !found && from != ""; page++ {
-			var msgs *mautrix.RespMessages
-			err := n.d.request(ctx, func(ctx context.Context) (err error) {
-				msgs, err = n.client().Messages(ctx, rid, from, "", mautrix.DirectionBackward, nil, gapLines)
-				return err
-			})
-			if err != nil || len(msgs.Chunk) == 0 {
-				break
-			}
-			for _, ev := range msgs.Chunk {
-				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {
-					found = true
-					break
-				}
-				missing = append(missing, ev)
-			}
-			from = msgs.End
-		}
-		slices.Reverse(missing)
-		gaps[rid] = missing
-	}
-	return gaps
 }
 
 // joined takes what an answer says of a room the user is in.
@@ -389,72 +383,4 @@ func (t *turn) membership(ctx context.Context, r *room, ev *event.Event, live bo
 		t.leave(r, user, left)
 	}
 	return changed
-}
-
-// ephemeral takes what passes: who writes, who has read.
-func (t *turn) ephemeral(r *room, ev *event.Event) {
-	n := t.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	place, ok := n.place(r)
-	if !ok {
-		return
-	}
-	o := readObject(ev.Content.VeryRaw)
-	switch ev.Type.Type {
-	case "m.typing":
-		var now []id.UserID
-		for _, u := range o.strs("user_ids") {
-			if user := id.UserID(u); user != n.creds.user && len(now) < maxFaces {
-				now = append(now, user)
-			}
-		}
-		for _, user := range now {
-			if !slices.Contains(r.typing, user) {
-				t.present(r, user)
-				t.emit(&bridges.Typing{Place: place, From: n.memberOf(r, user), On: true})
-			}
-		}
-		for _, user := range r.typing {
-			if !slices.Contains(now, user) {
-				t.emit(&bridges.Typing{Place: place, From: n.memberOf(r, user)})
-			}
-		}
-		r.typing = now
-	case "m.receipt":
-		for line := range o {
-			for user := range o.obj(line).obj("m.read") {
-				if who := id.UserID(user); who != n.creds.user && (r.people[who] != nil || place.User != "") && strings.HasPrefix(line, "$") {
-					t.emit(&bridges.Read{Place: place, From: n.memberOf(r, who), ID: bridges.MessageID(line)})
-				}
-			}
-		}
-	}
-}
-
-// presences takes who is there, of those the user has a chat with.
-func (t *turn) presences(events []*event.Event) {
-	n := t.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, ev := range events {
-		c := n.contacts[ev.Sender]
-		if c == nil {
-			continue
-		}
-		o := readObject(ev.Content.VeryRaw)
-		p := &bridges.Present{Member: n.contactMember(ev.Sender, c), Text: cutBytes(oneLine(o.str("status_msg")), maxTitle)}
-		switch o.str("presence") {
-		case "online":
-			p.Online = true
-		case "unavailable":
-			p.Online, p.Member.Away = true, true
-		case "busy", "org.matrix.msc3026.busy":
-			p.Online, p.Busy = true, true
-		}
-		if ago := o.count("last_active_ago", int64(365*24*time.Hour/time.Millisecond)); ago > 0 && !o.bool("currently_active") {
-			p.Since = time.Now().Add(-time.Duration(ago) * time.Millisecond)
-		}
-		t.emit(p)
-	}
 }

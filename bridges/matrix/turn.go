@@ -17,6 +17,7 @@ import (
 type turn struct {
 	n       *network
 	replay  bool // lines are old ones
+	first   bool // the account has never had an answer before
 	quick   bool // nothing is asked for their sake
 	events  []bridges.Event
 	changes map[string][]byte
