@@ -84,8 +84,9 @@ type Historian interface {
 	History(ctx context.Context, at Place, before MessageID, limit int) (lines []*Message, more bool, err error)
 }
 
-// MediaOpener reads a file that a message came with. The caller closes it; reading
-// ends with ctx.
+// MediaOpener reads a file that a message came with, or a picture of a person or a
+// room (Member.Avatar, RoomInfo.Avatar, Profile.Avatar). The caller closes it;
+// reading ends with ctx.
 type MediaOpener interface {
 	OpenMedia(ctx context.Context, ref string) (*Media, error)
 }
@@ -141,6 +142,7 @@ type Prober interface {
 type Profile struct {
 	Nick, RealName, Mask, Account, Server string
 	Text                                  string // the rest, in lines for people
+	Avatar                                string // the person's picture, as Member.Avatar; empty: none
 }
 
 // Profiler looks a person up.

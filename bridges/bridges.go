@@ -359,6 +359,7 @@ type Member struct {
 	Role        Role
 	Affiliation Affiliation
 	Away        bool
+	Avatar      string // MediaOpener's name for the person's picture, as File.Ref; another picture has another; empty: none or not known
 }
 
 // Subject is a room's subject with who set it and when, as far as known.

@@ -109,8 +109,9 @@ type RoomInfo struct {
 	Room        RoomID
 	Name        string // for people; empty: none
 	Description string
-	Public      bool // anybody may find it
-	Open        bool // anybody may enter it
+	Avatar      string // the room's picture, as Member.Avatar; empty: none
+	Public      bool   // anybody may find it
+	Open        bool   // anybody may enter it
 }
 
 // Joined: somebody came into a room.
