@@ -244,6 +244,10 @@ func (s *Session) profile(st *component.Stanza, l *link, user bridges.UserID) {
 	}
 	s.query(st, func(q *query) {
 		p, err := profiler.Profile(q.ctx, user)
+		var face picture
+		if err == nil {
+			face = s.fetchPicture(q.ctx, l.net, p.Avatar)
+		}
 		q.answer(err, func() *component.Out {
 			o := component.Result(st).Start(xep.NSVCard, "vCard")
 			for _, f := range [][2]string{{"FN", p.RealName}, {"NICKNAME", p.Nick}, {"DESC", p.Text}} {
@@ -251,6 +255,7 @@ func (s *Session) profile(st *component.Stanza, l *link, user bridges.UserID) {
 					o.Elem("", f[0], f[1])
 				}
 			}
+			face.photo(o)
 			return o.End()
 		})
 	})

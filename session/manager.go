@@ -38,6 +38,8 @@ type Config struct {
 
 	// Files hands files over; nil: only their names are told.
 	Files Files
+	// Pictures makes pictures of people safe to show; nil: none are shown.
+	Pictures Pictures
 
 	// OccupantKey makes occupant-ids; it never changes for a gateway.
 	OccupantKey []byte
@@ -60,6 +62,7 @@ type Manager struct {
 	store       Store
 	archive     *archive.Archive
 	files       Files
+	pictures    Pictures
 	occupants   *occupantIDs
 	policy      func() *Policy
 	workers     chan struct{}
@@ -101,6 +104,7 @@ func NewManager(c Config) *Manager {
 		store:     c.Store,
 		archive:   c.Archive,
 		files:     c.Files,
+		pictures:  c.Pictures,
 		occupants: newOccupantIDs(c.OccupantKey),
 		policy:    c.Policy,
 		workers:   make(chan struct{}, c.Workers),

@@ -136,6 +136,8 @@ type ScriptNet struct {
 	Doors map[string]func(ref bridges.Ref, room string, opt bridges.JoinOptions)
 	// Alone: what is said is for this user only (bridges.Caps.Shared is false).
 	Alone bool
+	// Avatar is the picture of everybody.
+	Avatar string
 	// Hold: lines are not taken until Take.
 	Hold bool
 	// Full: Send finds its queue full.

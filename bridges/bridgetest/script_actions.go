@@ -185,5 +185,5 @@ func (n *ScriptNet) Profile(_ context.Context, user bridges.UserID) (bridges.Pro
 	if n.Ask != nil {
 		n.Ask()
 	}
-	return bridges.Profile{Nick: string(user)}, nil
+	return bridges.Profile{Nick: string(user), Avatar: n.Avatar}, nil
 }
