@@ -79,6 +79,7 @@ type Files struct {
 	URL          string `mapstructure:"url"`           // how users' clients reach it
 	MaxSize      Size   `mapstructure:"max_size"`      // of a file, either way
 	AllowPrivate bool   `mapstructure:"allow_private"` // files may be fetched from private and loopback addresses
+	Avatars      bool   `mapstructure:"avatars"`       // pictures of people are shown in their cards
 }
 
 // Gateway is one component domain with its driver.
@@ -139,7 +140,7 @@ func Default() Config {
 		Store:   Store{Path: defaultPath, KeyFile: defaultKey},
 		Archive: Archive{Record: true},
 		Ops:     Ops{Listen: defaultListen},
-		Files:   Files{MaxSize: 100 << 20},
+		Files:   Files{MaxSize: 100 << 20, Avatars: true},
 	}
 }
 

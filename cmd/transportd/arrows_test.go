@@ -71,7 +71,7 @@ var arrows = []arrow{
 	{"config", []string{"transportd/internal/secret", "github.com/spf13/viper", "github.com/go-viper/mapstructure/v2"}},
 	{"internal/secret", nil},
 	{"internal/ops", []string{"github.com/prometheus/client_golang/...", "github.com/coreos/go-systemd/v22/daemon"}},
-	{"cmd/transportd", []string{"transportd/config", "transportd/registration", "transportd/session", "transportd/bridges", "transportd/bridges/irc", "transportd/bridges/matrix", "transportd/internal/files",
+	{"cmd/transportd", []string{"transportd/config", "transportd/registration", "transportd/session", "transportd/bridges", "transportd/bridges/irc", "transportd/bridges/matrix", "transportd/internal/files", "transportd/internal/picture",
 		"transportd/archive", "transportd/component", "transportd/component/xep", "transportd/store", "transportd/internal/ops", "transportd/internal/secret", "gosrc.io/xmpp/stanza", "github.com/spf13/cobra"}},
 }
 

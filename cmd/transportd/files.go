@@ -10,19 +10,24 @@ import (
 	"transportd/component"
 	"transportd/config"
 	"transportd/internal/files"
+	"transportd/internal/picture"
 	"transportd/session"
 	"transportd/store"
 )
 
 // filesService hands files over for all gateways.
 type filesService struct {
-	server  *files.Server // nil: no listener
-	fetcher *files.Fetcher
-	log     *slog.Logger
+	pictures session.Pictures // nil: none are shown
+	server   *files.Server    // nil: no listener
+	fetcher  *files.Fetcher
+	log      *slog.Logger
 }
 
 func newFiles(c *config.Files, log *slog.Logger) *filesService {
 	s := &filesService{fetcher: files.NewFetcher(int64(c.MaxSize), c.AllowPrivate), log: log}
+	if c.Avatars {
+		s.pictures = picture.Clean
+	}
 	if c.Listen != "" {
 		s.server = &files.Server{Addr: c.Listen, URL: strings.TrimRight(c.URL, "/"), MaxSize: int64(c.MaxSize), Log: log}
 	}

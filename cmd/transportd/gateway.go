@@ -73,6 +73,7 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 		Store:       &sessionStore{archive: d.archive, db: d.store, driver: g.driver, gateway: cfg.Domain, log: g.log},
 		Archive:     d.archive,
 		Files:       files,
+		Pictures:    d.files.pictures,
 		OccupantKey: key, Policy: g.policy.Load, Log: g.log,
 	})
 	if err := g.sessions.Begin(ctx); err != nil {
