@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -275,6 +276,9 @@ func withLevel(create createInfo, content json.RawMessage, user id.UserID, level
 		if len(create.Creators) == 0 && create.Creator != "" {
 			o["users"], _ = json.Marshal(map[id.UserID]int{create.Creator: 100})
 		}
+	}
+	if o == nil {
+		return nil, errors.New("the power levels of the room are no object")
 	}
 	users := o.obj("users")
 	if users == nil {
