@@ -201,6 +201,7 @@ func (n *network) keyCame(session id.SessionID) {
 		delete(n.unread, session)
 		n.mu.Unlock()
 		t := n.begin()
+		defer t.release()
 		defer n.endOf(ctx, t)
 		for _, u := range lines {
 			n.mu.Lock()

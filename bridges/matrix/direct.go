@@ -234,6 +234,7 @@ func (n *network) markDirect(ctx context.Context, r *room, user id.UserID) *brid
 		return bridges.AsError(err)
 	}
 	t := n.begin()
+	defer t.release()
 	defer n.endOf(ctx, t)
 	t.putRaw(stateDirect, raw)
 	n.mu.Lock()

@@ -82,6 +82,7 @@ func (n *network) running() context.Context {
 // tell reports events of a job.
 func (n *network) tell(ctx context.Context, events ...bridges.Event) {
 	t := n.begin()
+	defer t.release()
 	for _, ev := range events {
 		t.emit(ev)
 	}

@@ -129,6 +129,7 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string) *bridges.Error {
 	// Within a turn: what was said up to since is history, and all that comes later is held.
 	t := n.begin()
+	defer t.release()
 	n.mu.Lock()
 	if r.open {
 		t.emit(n.entered(r, ref, name, nil))
@@ -139,13 +140,14 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	r.opening, r.held = true, nil
 	count, since, seen := r.Joined, n.since, r.seen
 	n.mu.Unlock()
-	n.turns.Unlock()
+	t.release()
 	people, err := n.fetchMembers(ctx, r, count)
 	var history []*event.Event
 	if err == nil {
 		history, err = n.fetchHistory(ctx, r, since, seen)
 	}
 	t = n.begin()
+	defer t.release()
 	defer n.endOf(ctx, t)
 	n.mu.Lock()
 	r.opening = false
@@ -378,6 +380,7 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 func (n *network) Leave(ref bridges.Ref, room bridges.RoomID, reason string) error {
 	return n.do(ref, string(room), func(ctx context.Context) {
 		t := n.begin()
+		defer t.release()
 		defer n.endOf(ctx, t)
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -403,6 +406,7 @@ func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) erro
 			return
 		}
 		t := n.begin()
+		defer t.release()
 		defer n.endOf(ctx, t)
 		n.mu.Lock()
 		defer n.mu.Unlock()

@@ -23,6 +23,7 @@ func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) 
 			return
 		}
 		t := n.begin()
+		defer t.release()
 		defer n.endOf(ctx, t)
 		n.mu.Lock()
 		defer n.mu.Unlock()

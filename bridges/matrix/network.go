@@ -139,8 +139,8 @@ func (n *network) connect(ctx context.Context) error {
 		return &bridges.Error{Kind: bridges.BadCredentials, Permanent: true, Text: "The homeserver says that this is another account now. Log in again."}
 	}
 	t := n.begin()
+	defer t.release()
 	if err := n.restore(ctx, t, cli); err != nil {
-		n.turns.Unlock()
 		return bridges.AsError(err)
 	}
 	machine, note := n.startMachine(ctx, cli)
@@ -239,6 +239,7 @@ func (n *network) detach(ctx context.Context) {
 	n.mu.Unlock()
 	n.jobs.workers.Wait()
 	t := n.begin()
+	defer t.release()
 	n.mu.Lock()
 	for _, j := range n.jobs.queue {
 		t.fail(j.ref, errOffline())

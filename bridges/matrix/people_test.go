@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -313,4 +314,39 @@ func TestLinkNamesServers(t *testing.T) {
 	if !strings.Contains(q.Path, "via=one.example") || !strings.Contains(q.Path, "via=two.example") {
 		t.Errorf("asked %s", q.Path)
 	}
+}
+
+// TestPicture: somebody's picture is part of their profile, and can be read.
+func TestPicture(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob := srv.User("bob")
+	bob.SetAvatar(bob.Upload("me.png", "image/png", []byte("a face")).URI)
+	l := openLink(t, srv, Config{}, nil).online()
+	p, err := l.net.Profile(t.Context(), bridges.UserID(bob.ID))
+	l.ok(err)
+	m, err := l.net.OpenMedia(t.Context(), p.Avatar)
+	l.ok(err)
+	defer func() { _ = m.Close() }()
+	if face, err := io.ReadAll(m); err != nil || string(face) != "a face" || m.Type != "image/png" {
+		t.Errorf("the picture is %q (%s), %v", face, m.Type, err)
+	}
+	bob.SetAvatar("")
+	if p, err = l.net.Profile(t.Context(), bridges.UserID(bob.ID)); err != nil || p.Avatar != "" {
+		t.Errorf("the picture that was taken away is %q, %v", p.Avatar, err)
+	}
+}
+
+// TestTurnAfterPanic: what goes wrong in one turn leaves the turn to the next.
+func TestTurnAfterPanic(t *testing.T) {
+	n := &network{}
+	func() {
+		defer func() { _ = recover() }()
+		turn := n.begin()
+		defer turn.release()
+		panic("an event like no other")
+	}()
+	if !n.turns.TryLock() {
+		t.Fatal("nobody can take the turn any more")
+	}
+	n.turns.Unlock()
 }

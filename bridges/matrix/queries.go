@@ -87,7 +87,7 @@ func (n *network) Profile(ctx context.Context, user bridges.UserID) (bridges.Pro
 	_, _, server := splitID(string(who))
 	return bridges.Profile{
 		Nick: person(who, resp.DisplayName).Nick, RealName: cleanNick(resp.DisplayName), Account: string(who), Server: server,
-		Text: "Matrix ID: " + string(who),
+		Text: "Matrix ID: " + string(who), Avatar: string(resp.AvatarURL.CUString()),
 	}, nil
 }
 

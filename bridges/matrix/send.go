@@ -49,6 +49,7 @@ func (n *network) send(ctx context.Context, ref bridges.Ref, to bridges.Place, m
 	n.mu.Unlock()
 	ev, err := n.put(ctx, r, kind, content, m.Token)
 	t := n.begin()
+	defer t.release()
 	n.mu.Lock()
 	delete(n.sent, m.Token)
 	done := s.done
@@ -169,8 +170,9 @@ func (n *network) React(ref bridges.Ref, at bridges.Place, line bridges.MessageI
 
 func (n *network) react(ctx context.Context, r *room, at bridges.Place, line id.EventID, keys []string) *bridges.Error {
 	t := n.begin()
+	defer t.release()
 	mine := maps.Clone(t.reactionsTo(ctx, r, line)[n.creds.user])
-	n.turns.Unlock()
+	t.release()
 	for key, ev := range mine {
 		if slices.Contains(keys, key) {
 			continue
@@ -207,6 +209,7 @@ func (n *network) react(ctx context.Context, r *room, at bridges.Place, line id.
 // new then.
 func (n *network) note(ctx context.Context, r *room, line id.EventID, key string, ev id.EventID, put bool) {
 	t := n.begin()
+	defer t.release()
 	all := t.reactionsTo(ctx, r, line)
 	if all[n.creds.user] == nil {
 		all[n.creds.user] = map[string]id.EventID{}

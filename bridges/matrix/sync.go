@@ -157,6 +157,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 		m.Sync(ctx, resp, n.since)
 	}
 	t := n.begin()
+	defer t.release()
 	gaps := n.fillGaps(ctx, resp) // within the turn: no room is entered meanwhile
 	t.replay, t.first = n.old, n.since == ""
 	t.accountData(resp.AccountData.Events)
@@ -170,7 +171,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 		t.joined(ctx, rid, resp.Rooms.Join[rid], gaps[rid])
 		// Events of one room go out before the next is looked at: memory stays small.
 		if err := t.flush(ctx); err != nil {
-			n.turns.Unlock()
+			t.release()
 			return err
 		}
 	}

@@ -22,9 +22,10 @@ type turn struct {
 	events  []bridges.Event
 	changes map[string][]byte
 	loaded  map[string][]byte
+	ended   bool
 }
 
-// begin takes the turn.
+// begin takes the turn. Who takes it defers release, and ends it.
 func (n *network) begin() *turn {
 	n.turns.Lock()
 	return &turn{n: n, changes: map[string][]byte{}}
@@ -32,11 +33,20 @@ func (n *network) begin() *turn {
 
 // end reports and stores what has been collected, and gives the turn on.
 func (t *turn) end(ctx context.Context) error {
-	defer t.n.turns.Unlock()
+	defer t.release()
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
 	return t.commit(ctx)
+}
+
+// release gives the turn on if it was not ended: after a panic, which ends the link and
+// not what comes after it.
+func (t *turn) release() {
+	if !t.ended {
+		t.ended = true
+		t.n.turns.Unlock()
+	}
 }
 
 func (t *turn) emit(ev bridges.Event) {

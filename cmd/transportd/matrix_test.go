@@ -68,12 +68,6 @@ func (w *matrixWorld) register() {
 	w.stream.Until(fmt.Sprintf("presence[@from='%s'][@to='juliet@example.org']/status[text()='matrix: Connected as Juliet.']", mx))
 }
 
-func (w *matrixWorld) enter(room, nick string) {
-	w.t.Helper()
-	w.stream.Send(`<presence from='%s' to='%s/%s'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, balcony, room, nick)
-	w.stream.Until(fmt.Sprintf("message[@type='groupchat'][@to='%s']/subject", balcony))
-}
-
 func TestScenarioMatrixRoom(t *testing.T) {
 	w := newMatrixWorld(t)
 	verona := w.romeo.Create(matrixtest.RoomOptions{Preset: "public_chat", Alias: "Verona", Name: "Verona", Topic: "In fair Verona"})
