@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,13 +18,28 @@ import (
 
 // trims is a store that notes what it is asked to remove.
 type trims struct {
-	asked []store.TrimOptions
-	err   error
+	mu  sync.Mutex
+	all []store.TrimOptions
+	err error
 }
 
 func (t *trims) TrimArchive(_ context.Context, o store.TrimOptions) (store.TrimResult, error) {
-	t.asked = append(t.asked, o)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = append(t.all, o)
 	return store.TrimResult{Lines: 7}, t.err
+}
+
+func (t *trims) asked() []store.TrimOptions {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.all)
+}
+
+func (t *trims) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = err
 }
 
 func TestRetention(t *testing.T) {
@@ -35,32 +52,32 @@ func TestRetention(t *testing.T) {
 		go func() { defer close(ended); r.run(ctx) }()
 		time.Sleep(firstTrim + trimEvery - time.Second)
 		synctest.Wait()
-		if len(db.asked) != 1 || db.asked[0] != (store.TrimOptions{}) {
-			t.Fatalf("without limits %+v is asked for", db.asked)
+		if len(db.asked()) != 1 || db.asked()[0] != (store.TrimOptions{}) {
+			t.Fatalf("without limits %+v is asked for", db.asked())
 		}
-		db.err = errors.New("disk gone")
+		db.fail(errors.New("disk gone"))
 		r.limits.Store(&config.Archive{MaxAge: config.Age(24 * time.Hour), MaxSize: 1 << 20})
 		time.Sleep(time.Second)
 		synctest.Wait()
 		want := store.TrimOptions{OlderThan: time.Now().Add(-24 * time.Hour), MaxBytes: 1 << 20}
-		if len(db.asked) != 2 || db.asked[1] != want {
-			t.Errorf("%+v is asked for, not %+v", db.asked, want)
+		if len(db.asked()) != 2 || db.asked()[1] != want {
+			t.Errorf("%+v is asked for, not %+v", db.asked(), want)
 		}
-		db.err = nil
+		db.fail(nil)
 		r.set(*r.limits.Load()) // as it is: nothing to do
 		synctest.Wait()
-		if len(db.asked) != 2 {
-			t.Errorf("looked at after a reload that changed nothing: %+v", db.asked)
+		if len(db.asked()) != 2 {
+			t.Errorf("looked at after a reload that changed nothing: %+v", db.asked())
 		}
 		r.set(config.Archive{MaxAge: config.Age(time.Hour)})
 		synctest.Wait()
-		if want = (store.TrimOptions{OlderThan: time.Now().Add(-time.Hour)}); len(db.asked) != 3 || db.asked[2] != want {
-			t.Errorf("after a reload %+v is asked for, not %+v", db.asked, want)
+		if want = (store.TrimOptions{OlderThan: time.Now().Add(-time.Hour)}); len(db.asked()) != 3 || db.asked()[2] != want {
+			t.Errorf("after a reload %+v is asked for, not %+v", db.asked(), want)
 		}
 		time.Sleep(trimEvery)
 		synctest.Wait()
-		if len(db.asked) != 4 {
-			t.Errorf("%d looks a while later, want 4", len(db.asked))
+		if len(db.asked()) != 4 {
+			t.Errorf("%d looks a while later, want 4", len(db.asked()))
 		}
 		stop()
 		<-ended
