@@ -1,0 +1,203 @@
+//go:build goolm
+
+package matrix
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"transportd/bridges"
+	"transportd/bridges/matrix/keys"
+	"transportd/internal/matrixtest"
+)
+
+// balcony is what a client knows of an encrypted room, whose people stay.
+type balcony struct {
+	room  id.RoomID
+	users []id.UserID
+}
+
+func (b *balcony) Encryption(room id.RoomID) *event.EncryptionEventContent {
+	if room != b.room {
+		return nil
+	}
+	return &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}
+}
+
+func (b *balcony) Visibility(id.RoomID) *event.HistoryVisibilityEventContent  { return nil }
+func (b *balcony) Shared(id.UserID) []id.RoomID                               { return []id.RoomID{b.room} }
+func (b *balcony) Recipients(context.Context, id.RoomID) ([]id.UserID, error) { return b.users, nil }
+func encryptedRoom(srv *matrixtest.Server) (bob *matrixtest.User, r *matrixtest.Room) {
+	bob, r = publicRoom(srv)
+	bob.State(r, "m.room.encryption", "", map[string]any{"algorithm": string(id.AlgorithmMegolmV1)})
+	return bob, r
+}
+
+// phone is another client with a device.
+type phone struct {
+	t    *testing.T
+	cli  *mautrix.Client
+	mach *keys.Machine
+	room id.RoomID
+	next string
+}
+
+func openPhone(t *testing.T, srv *matrixtest.Server, u *matrixtest.User, r *matrixtest.Room, users ...id.UserID) *phone {
+	t.Helper()
+	cli, err := mautrix.NewClient(srv.URL, id.UserID(u.ID), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, device := u.Login("PHONE")
+	cli.Client, cli.DefaultHTTPRetries, cli.AccessToken, cli.DeviceID = srv.Client(), 0, token, id.DeviceID(device)
+	p := &phone{t: t, cli: cli, room: id.RoomID(r.ID)}
+	if p.mach, err = keys.Start(t.Context(), cli, &kept{}, &balcony{p.room, users}); err != nil {
+		t.Fatal(err)
+	}
+	p.sync()
+	return p
+}
+
+// sync asks what is new and returns what others said encrypted.
+func (p *phone) sync() (sealed []*event.Event) {
+	p.t.Helper()
+	resp, err := p.cli.FullSyncRequest(p.t.Context(), mautrix.ReqSync{Since: p.next, Timeout: 20000, SetPresence: event.PresenceOffline})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.mach.Sync(p.t.Context(), resp, p.next)
+	p.next = resp.NextBatch
+	if room := resp.Rooms.Join[p.room]; room != nil {
+		sealed = slices.DeleteFunc(room.Timeline.Events, func(ev *event.Event) bool { return ev.Type.Type != event.EventEncrypted.Type || ev.Sender == p.cli.UserID })
+	}
+	return sealed
+}
+
+// hears waits for an encrypted line and wants it to be this.
+func (p *phone) hears(text string) {
+	p.t.Helper()
+	for range 20 {
+		for _, ev := range p.sync() {
+			ev.RoomID, ev.Type.Class = p.room, event.MessageEventType
+			if err := ev.Content.ParseRaw(ev.Type); err != nil {
+				p.t.Fatal(err)
+			}
+			plain, err := p.mach.Decrypt(p.t.Context(), ev)
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			if body := readEvent(plain).Body; body != text {
+				p.t.Fatalf("%q is read, not %q", body, text)
+			}
+			return
+		}
+	}
+	p.t.Fatalf("nothing encrypted comes instead of %q", text)
+}
+
+func (p *phone) say(body string) id.EventID {
+	p.t.Helper()
+	sealed, err := p.mach.Encrypt(p.t.Context(), p.room, event.EventMessage, &event.MessageEventContent{MsgType: event.MsgText, Body: body})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	resp, err := p.cli.SendMessageEvent(p.t.Context(), p.room, event.EventEncrypted, sealed)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return resp.EventID
+}
+
+// TestEncryptedRoom: what is said in an encrypted room crosses it encrypted, both ways
+// and after a restart.
+func TestEncryptedRoom(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := encryptedRoom(srv)
+	l := openLink(t, srv, Config{}, nil).online()
+	l.join(r)
+	p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+	ref := l.say(inRoom(r), "wherefore art thou")
+	want(l, "the outcome", func(m *bridges.Message) bool { return m.Ref == ref && m.Self })
+	p.hears("wherefore art thou")
+	ev := p.say("call me but love")
+	if m := l.heard("call me but love"); string(m.ID) != string(ev) || m.From.ID != bridges.UserID(bob.ID) || m.Place != inRoom(r) {
+		t.Errorf("the line is %+v", m)
+	}
+	l.stop()
+	if err := l.ended(); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	l = openLink(t, srv, Config{}, l.kept).online()
+	l.join(r)
+	p.say("with love's light wings")
+	l.heard("with love's light wings")
+	ref = l.say(inRoom(r), "they will murder thee")
+	want(l, "the outcome", func(m *bridges.Message) bool { return m.Ref == ref && m.Self })
+	p.hears("they will murder thee")
+}
+
+// late is a device to which keys come late.
+type late struct {
+	cipher
+	came atomic.Bool
+}
+
+func (c *late) Decrypt(ctx context.Context, ev *event.Event) (*event.Event, error) {
+	if !c.came.Load() {
+		return nil, keys.ErrNoKey
+	}
+	return c.cipher.Decrypt(ctx, ev)
+}
+
+// TestLateKey: a line without its key is shown as one that cannot be read, once, and
+// corrected when the key comes.
+func TestLateKey(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := encryptedRoom(srv)
+	l := openLink(t, srv, Config{}, nil).online()
+	l.join(r)
+	p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+	slow := &late{cipher: l.net.machineNow()}
+	l.net.mu.Lock()
+	l.net.machine = slow
+	l.net.mu.Unlock()
+	ev := p.say("this night")
+	m := l.heard(sealedText)
+	if string(m.ID) != string(ev) || m.Kind != bridges.Notice {
+		t.Errorf("what stands for it is %+v", m)
+	}
+	l.net.mu.Lock()
+	var sessions []id.SessionID
+	for s := range l.net.unread {
+		sessions = append(sessions, s)
+	}
+	l.net.mu.Unlock()
+	if len(sessions) != 1 {
+		t.Fatalf("%d keys are waited for", len(sessions))
+	}
+	l.net.keyCame("another")
+	slow.came.Store(true)
+	l.net.keyCame(sessions[0])
+	if m := l.heard("this night"); string(m.Replaces) != string(ev) || m.ID == m.Replaces || m.From.ID != bridges.UserID(bob.ID) {
+		t.Errorf("the correction is %+v", m)
+	}
+	l.net.keyCame(sessions[0]) // once
+	p.say("good night")
+	l.heard("good night")
+	shown := 0
+	for _, e := range l.all() {
+		if m, ok := e.(*bridges.Message); ok && m.Body == "this night" {
+			shown++
+		}
+	}
+	if shown != 1 {
+		t.Errorf("the line is shown %d times", shown)
+	}
+}
