@@ -75,7 +75,9 @@ func (p *phone) sync() (sealed []*event.Event) {
 	p.mach.Sync(p.t.Context(), resp, p.next)
 	p.next = resp.NextBatch
 	if room := resp.Rooms.Join[p.room]; room != nil {
-		sealed = slices.DeleteFunc(room.Timeline.Events, func(ev *event.Event) bool { return ev.Type.Type != event.EventEncrypted.Type || ev.Sender == p.cli.UserID })
+		sealed = slices.DeleteFunc(room.Timeline.Events, func(ev *event.Event) bool {
+			return ev.Type.Type != event.EventEncrypted.Type || ev.Sender == p.cli.UserID
+		})
 	}
 	return sealed
 }
@@ -83,23 +85,27 @@ func (p *phone) sync() (sealed []*event.Event) {
 // hears waits for an encrypted line and wants it to be this.
 func (p *phone) hears(text string) {
 	p.t.Helper()
+	var sealed []*event.Event
 	for range 20 {
-		for _, ev := range p.sync() {
-			ev.RoomID, ev.Type.Class = p.room, event.MessageEventType
-			if err := ev.Content.ParseRaw(ev.Type); err != nil {
-				p.t.Fatal(err)
-			}
-			plain, err := p.mach.Decrypt(p.t.Context(), ev)
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			if body := readEvent(plain).Body; body != text {
-				p.t.Fatalf("%q is read, not %q", body, text)
-			}
-			return
+		if sealed = p.sync(); len(sealed) > 0 {
+			break
 		}
 	}
-	p.t.Fatalf("nothing encrypted comes instead of %q", text)
+	if len(sealed) == 0 {
+		p.t.Fatalf("nothing encrypted comes instead of %q", text)
+	}
+	ev := sealed[0]
+	ev.RoomID, ev.Type.Class = p.room, event.MessageEventType
+	if err := ev.Content.ParseRaw(ev.Type); err != nil {
+		p.t.Fatal(err)
+	}
+	plain, err := p.mach.Decrypt(p.t.Context(), ev)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if body := readEvent(plain).Body; body != text {
+		p.t.Fatalf("%q is read, not %q", body, text)
+	}
 }
 
 func (p *phone) say(body string) id.EventID {
