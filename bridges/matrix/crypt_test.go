@@ -3,13 +3,16 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
@@ -47,6 +50,7 @@ type phone struct {
 	mach *keys.Machine
 	room id.RoomID
 	next string
+	kept *kept
 }
 
 func openPhone(t *testing.T, srv *matrixtest.Server, u *matrixtest.User, r *matrixtest.Room, users ...id.UserID) *phone {
@@ -57,8 +61,8 @@ func openPhone(t *testing.T, srv *matrixtest.Server, u *matrixtest.User, r *matr
 	}
 	token, device := u.Login("PHONE")
 	cli.Client, cli.DefaultHTTPRetries, cli.AccessToken, cli.DeviceID = srv.Client(), 0, token, id.DeviceID(device)
-	p := &phone{t: t, cli: cli, room: id.RoomID(r.ID)}
-	if p.mach, err = keys.Start(t.Context(), cli, &kept{}, &balcony{p.room, users}); err != nil {
+	p := &phone{t: t, cli: cli, room: id.RoomID(r.ID), kept: &kept{}}
+	if p.mach, err = keys.Start(t.Context(), cli, p.kept, &balcony{p.room, users}); err != nil {
 		t.Fatal(err)
 	}
 	p.sync()
@@ -205,5 +209,66 @@ func TestLateKey(t *testing.T) {
 	}
 	if shown != 1 {
 		t.Errorf("the line is shown %d times", shown)
+	}
+}
+
+// TestRecovery: with the recovery key the gateway's session is one the account trusts,
+// and the key is not kept.
+func TestRecovery(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := encryptedRoom(srv)
+	l := openLink(t, srv, Config{}, nil).online()
+	run := func(line string) bridges.Event {
+		t.Helper()
+		ref := l.nextRef()
+		l.ok(l.net.Raw(ref, line))
+		return want(l, "the outcome of "+line, func(ev bridges.Event) bool {
+			switch ev := ev.(type) {
+			case *bridges.Done:
+				return ev.Ref == ref
+			case *bridges.Failed:
+				return ev.Ref == ref
+			}
+			return false
+		})
+	}
+	says := func(ev bridges.Event, text string) {
+		t.Helper()
+		switch ev := ev.(type) {
+		case *bridges.Done:
+			if strings.Contains(ev.Text, text) {
+				return
+			}
+		case *bridges.Failed:
+			if strings.Contains(ev.Err.Error(), text) {
+				return
+			}
+		}
+		t.Errorf("%+v does not say %q", ev, text)
+	}
+	says(run("/recovery EsTR"), "no recovery key")
+	says(run("session"), "does not trust it yet")
+
+	l.alice.Join(r)
+	old := openPhone(t, srv, l.alice, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+	machine := crypto.NewOlmMachine(old.cli, nil, keys.New(old.kept), nil)
+	l.ok(machine.Load(t.Context()))
+	key, err := machine.GenerateAndVerifyWithRecoveryKey(t.Context())
+	l.ok(err)
+
+	says(run("recovery EsTR wrong key"), "not the recovery key")
+	says(run("recovery"), "behind the command")
+	says(run("recovery "+key), "trusted by your account now")
+	says(run("SESSION"), "Your account trusts it")
+	says(run("help"), "/recovery KEY")
+	if err := l.net.Raw(l.nextRef(), "recover "+key); err == nil || strings.Contains(err.Error(), key) {
+		t.Errorf("a command that is none: %v", err)
+	}
+	kept, err := l.kept.Load(t.Context(), "")
+	l.ok(err)
+	for name, value := range kept {
+		if bytes.Contains(value, []byte(key)) {
+			t.Errorf("the recovery key is kept in %s", name)
+		}
 	}
 }

@@ -24,6 +24,10 @@ type Machine struct {
 	store *Store
 	rooms Rooms
 
+	// The library guards all but the account's own keys of cross-signing, which Recover
+	// replaces: it has this for writing, whatever may look at them for reading.
+	own sync.RWMutex
+
 	mu    sync.Mutex
 	onKey func(id.RoomID, id.SessionID)
 }
@@ -103,15 +107,23 @@ func (m *Machine) OnKey(f func(id.RoomID, id.SessionID)) {
 // called before the answer's messages are decrypted, and the token of the answer is
 // stored after that only.
 func (m *Machine) Sync(ctx context.Context, resp *mautrix.RespSync, since string) {
+	m.own.RLock()
+	defer m.own.RUnlock()
 	m.mach.ProcessSyncResponse(ctx, resp, since)
 }
 
 // Membership takes a change of who is in a room: who has left gets no further keys.
-func (m *Machine) Membership(ctx context.Context, ev *event.Event) { m.mach.HandleMemberEvent(ctx, ev) }
+func (m *Machine) Membership(ctx context.Context, ev *event.Event) {
+	m.own.RLock()
+	defer m.own.RUnlock()
+	m.mach.HandleMemberEvent(ctx, ev)
+}
 
 // Decrypt returns the event in an encrypted one, whose content must be parsed. The
 // error wraps ErrNoKey or ErrUnreadable.
 func (m *Machine) Decrypt(ctx context.Context, ev *event.Event) (*event.Event, error) {
+	m.own.RLock()
+	defer m.own.RUnlock()
 	plain, err := m.mach.DecryptMegolmEvent(ctx, ev)
 	switch {
 	case err == nil:
@@ -125,6 +137,8 @@ func (m *Machine) Decrypt(ctx context.Context, ev *event.Event) (*event.Event, e
 // Encrypt returns content as an encrypted event for a room. Its key is shared with
 // everybody in the room first, where that has not been done.
 func (m *Machine) Encrypt(ctx context.Context, room id.RoomID, typ event.Type, content any) (*event.EncryptedEventContent, error) {
+	m.own.RLock()
+	defer m.own.RUnlock()
 	encrypted, err := m.mach.EncryptMegolmEvent(ctx, room, typ, content)
 	if err == nil || !crypto.IsShareError(err) {
 		return encrypted, err
@@ -141,6 +155,8 @@ func (m *Machine) Encrypt(ctx context.Context, room id.RoomID, typ event.Type, c
 
 // Request asks who sent a message, and the account's other devices, for its key.
 func (m *Machine) Request(ctx context.Context, ev *event.Event) error {
+	m.own.RLock()
+	defer m.own.RUnlock()
 	content := ev.Content.AsEncrypted()
 	return m.mach.SendRoomKeyRequest(ctx, ev.RoomID, content.SenderKey, content.SessionID, "", map[id.UserID][]id.DeviceID{
 		ev.Sender: {"*"}, m.mach.Client.UserID: {"*"},
@@ -150,6 +166,8 @@ func (m *Machine) Request(ctx context.Context, ev *event.Event) error {
 // Verified tells whether the device is signed by its account, so that others trust
 // it.
 func (m *Machine) Verified(ctx context.Context) (bool, error) {
+	m.own.RLock()
+	defer m.own.RUnlock()
 	_, verified, err := m.mach.GetOwnVerificationStatus(ctx)
 	return verified, err
 }
@@ -172,16 +190,23 @@ func (m *Machine) Recover(ctx context.Context, recovery string) (int, error) {
 			return 0, ErrRecovery
 		}
 	}
-	if err := m.mach.FetchCrossSigningKeysFromSSSS(ctx, key); err != nil {
-		return 0, err
-	}
-	if err := m.mach.SignOwnDevice(ctx, m.mach.OwnIdentity()); err != nil {
-		return 0, err
-	}
-	if err := m.mach.SignOwnMasterKey(ctx); err != nil {
+	if err := m.sign(ctx, key); err != nil {
 		return 0, err
 	}
 	return m.fetchBackup(ctx, key)
+}
+
+// sign takes the account's keys of cross-signing and signs the device with them.
+func (m *Machine) sign(ctx context.Context, key *ssss.Key) error {
+	m.own.Lock()
+	defer m.own.Unlock()
+	if err := m.mach.FetchCrossSigningKeysFromSSSS(ctx, key); err != nil {
+		return err
+	}
+	if err := m.mach.SignOwnDevice(ctx, m.mach.OwnIdentity()); err != nil {
+		return err
+	}
+	return m.mach.SignOwnMasterKey(ctx)
 }
 
 // fetchBackup reads the account's backup of keys, where it has one.
