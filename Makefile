@@ -17,12 +17,13 @@ WEB     := internal/testenv/testdata/webclient
 WEBDONE := $(WEB)/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint demo bench fuzz load clean help deps-test deps-demo
+.PHONY: build test lint demo bench fuzz load clean help deps-test deps-demo deps-debian homeserver
 
 build: ## build bin/transportd
 	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/transportd ./cmd/transportd
 
-test: deps-test lint ## install what the tests need, then check and test everything
+test: deps-debian ## install what the tests need, then check and test everything
+	@$(MAKE) --no-print-directory -j3 -Otarget homeserver lint $(WEBDONE)
 	$(GO) test -race -count=1 -timeout 30m $(TAGS) ./...
 
 lint: ## gofmt, go vet, staticcheck
@@ -50,12 +51,18 @@ fuzz: ## every fuzz target for FUZZTIME
 load: build ## load figures, beside the do-nothing relay (docs/performance.md)
 	$(GO) run ./internal/load -transportd bin/transportd
 
-deps-test:
+deps-test: deps-debian homeserver $(WEBDONE)
+
+deps-debian:
 	@scripts/install-deps.sh test
-	@$(MAKE) --no-print-directory $(WEBDONE)
+
+# The Matrix homeserver of the tests: two minutes on two cores where Go's build
+# cache does not have it.
+homeserver: deps-debian
+	@cd test/dendrite && CGO_ENABLED=1 $(GO) tool -n dendrite >/dev/null
 
 # The browser is Debian's: none is downloaded, and no package runs a script.
-$(WEBDONE): $(WEB)/package.json $(WEB)/package-lock.json
+$(WEBDONE): $(WEB)/package.json $(WEB)/package-lock.json | deps-debian
 	cd $(WEB) && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 

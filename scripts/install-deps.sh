@@ -15,6 +15,10 @@ demo="$demo python3-slixmpp:/usr/lib/python3/dist-packages/slixmpp/__init__.py"
 test="$demo ejabberd:ejabberdctl ngircd:ngircd"
 # Compiled parts of slixmpp: without them it works, and logs in more slowly.
 test="$test python3-slixmpp-lib:python3-slixmpp-lib"
+# The module for privileged components (XEP-0356), and a Matrix client that encrypts.
+test="$test prosody-modules:/usr/lib/prosody/modules/mod_privilege/mod_privilege.lua"
+test="$test python3-matrix-nio:/usr/lib/python3/dist-packages/nio/__init__.py"
+test="$test python3-olm:/usr/lib/python3/dist-packages/olm/__init__.py"
 # A browser for Converse.js, driven from Node.js, and a screen for Gajim.
 test="$test chromium:chromium nodejs:node npm:npm gajim:gajim xvfb:Xvfb dbus-daemon:dbus-daemon"
 # The server's programs; the tests make clusters of their own. The first is only

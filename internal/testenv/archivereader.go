@@ -53,18 +53,11 @@ type ArchivePage struct {
 
 // StartArchiveReader logs a user in; the password is the name.
 func (e *Env) StartArchiveReader(ctx context.Context, s *XMPPServer, user, resource string) (*ArchiveReader, error) {
-	if _, err := program(python, "python3-slixmpp"); err != nil {
-		return nil, err
-	}
-	dir, err := e.folder("archive-reader")
+	script, err := e.pythonProgram("archive-reader", mamProgram, "slixmpp", "python3-slixmpp")
 	if err != nil {
 		return nil, err
 	}
-	script := filepath.Join(dir, "mam.py")
-	if err := e.write(script, mamProgram, 0o644); err != nil {
-		return nil, err
-	}
-	h, err := e.startHelper("archive-reader", dir, exec.Command(python, "-B", script))
+	h, err := e.startHelper("archive-reader", filepath.Dir(script), exec.Command(python, "-B", script))
 	if err != nil {
 		return nil, err
 	}

@@ -52,14 +52,14 @@ type Gateway struct {
 	health string // base URL of the health and metrics endpoints
 }
 
-// Build builds transportd from the module of the working directory, with the race
-// detector when the caller has it.
+// Build builds transportd from the module of the working directory as it is shipped,
+// with the race detector when the caller has it.
 func (e *Env) Build(ctx context.Context) error {
 	dir, err := moduleDir(ctx)
 	if err != nil {
 		return err
 	}
-	args := []string{"build", "-buildvcs=false", "-o", e.Binary()}
+	args := []string{"build", "-buildvcs=false", "-tags", "goolm", "-o", e.Binary()}
 	if raceDetector {
 		args = append(args, "-race")
 	}

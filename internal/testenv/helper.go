@@ -24,24 +24,34 @@ type helper struct {
 	mu sync.Mutex // one question at a time
 }
 
+// startPiped runs cmd with pipes as its standard input and output, whose other ends
+// it returns. Both are the caller's to close.
+func (e *Env) startPiped(name, dir string, cmd *exec.Cmd) (p *Process, in, out *os.File, err error) {
+	inRead, in, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	out, outWrite, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, inRead.Close(), in.Close())
+	}
+	cmd.Stdin, cmd.Stdout = inRead, outWrite
+	p, err = e.start(name, dir, cmd)
+	if err = errors.Join(err, inRead.Close(), outWrite.Close()); err != nil {
+		return nil, nil, nil, errors.Join(err, in.Close(), out.Close())
+	}
+	return p, in, out, nil
+}
+
 // startHelper runs a command line as a helper. What it prints that is not JSON is
 // ignored.
 func (e *Env) startHelper(name, dir string, cmd *exec.Cmd) (*helper, error) {
-	inRead, inWrite, err := os.Pipe()
+	proc, in, out, err := e.startPiped(name, dir, cmd)
 	if err != nil {
 		return nil, err
 	}
-	outRead, outWrite, err := os.Pipe()
-	if err != nil {
-		return nil, errors.Join(err, inRead.Close(), inWrite.Close())
-	}
-	cmd.Stdin, cmd.Stdout = inRead, outWrite
-	proc, err := e.start(name, dir, cmd)
-	if err = errors.Join(err, inRead.Close(), outWrite.Close()); err != nil {
-		return nil, errors.Join(err, inWrite.Close(), outRead.Close())
-	}
-	h := &helper{Process: proc, in: inWrite, lines: make(chan []byte, 16)}
-	go h.read(outRead)
+	h := &helper{Process: proc, in: in, lines: make(chan []byte, 16)}
+	go h.read(out)
 	return h, nil
 }
 

@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// Match is a condition on a stanza, with words for the failure message.
-type Match struct {
+// Condition is a condition on what a client receives, with words for the failure
+// message.
+type Condition[T any] struct {
 	words string
-	ok    func(*Node) bool
+	ok    func(T) bool
 }
 
-func (m Match) String() string { return m.words }
+// Match is a condition on a stanza.
+type Match = Condition[*Node]
+
+func (m Condition[T]) String() string { return m.words }
 
 // Holds tells whether the condition holds.
-func (m Match) Holds(n *Node) bool { return m.ok(n) }
+func (m Condition[T]) Holds(v T) bool { return m.ok(v) }
 
 // All holds when every condition does.
-func All(ms ...Match) Match {
-	words := make([]string, len(ms))
-	for i, m := range ms {
-		words[i] = m.words
-	}
-	return Match{strings.Join(words, " "), func(n *Node) bool {
+func All[T any](ms ...Condition[T]) Condition[T] {
+	return Condition[T]{words(" ", ms), func(v T) bool {
 		for _, m := range ms {
-			if !m.ok(n) {
+			if !m.ok(v) {
 				return false
 			}
 		}
@@ -34,14 +34,10 @@ func All(ms ...Match) Match {
 }
 
 // Any holds when one of the conditions does.
-func Any(ms ...Match) Match {
-	words := make([]string, len(ms))
-	for i, m := range ms {
-		words[i] = m.words
-	}
-	return Match{"(" + strings.Join(words, " or ") + ")", func(n *Node) bool {
+func Any[T any](ms ...Condition[T]) Condition[T] {
+	return Condition[T]{"(" + words(" or ", ms) + ")", func(v T) bool {
 		for _, m := range ms {
-			if m.ok(n) {
+			if m.ok(v) {
 				return true
 			}
 		}
@@ -49,13 +45,21 @@ func Any(ms ...Match) Match {
 	}}
 }
 
+func words[T any](between string, ms []Condition[T]) string {
+	all := make([]string, len(ms))
+	for i, m := range ms {
+		all[i] = m.words
+	}
+	return strings.Join(all, between)
+}
+
 // Not holds when the condition does not.
-func Not(m Match) Match {
-	return Match{"not(" + m.words + ")", func(n *Node) bool { return !m.ok(n) }}
+func Not[T any](m Condition[T]) Condition[T] {
+	return Condition[T]{"not(" + m.words + ")", func(v T) bool { return !m.ok(v) }}
 }
 
 // Where holds when f does.
-func Where(words string, f func(*Node) bool) Match { return Match{words, f} }
+func Where[T any](words string, f func(T) bool) Condition[T] { return Condition[T]{words, f} }
 
 func kind(name string, ms []Match) Match {
 	return All(append([]Match{{name, func(n *Node) bool { return n.Name == name }}}, ms...)...)

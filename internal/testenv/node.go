@@ -19,7 +19,11 @@ type Node struct {
 
 // ParseNode reads one element.
 func ParseNode(text string) (*Node, error) {
-	d := xml.NewDecoder(strings.NewReader(text))
+	return readNode(xml.NewDecoder(strings.NewReader(text)))
+}
+
+// readNode reads the next element of a document, or of a stream that is open.
+func readNode(d *xml.Decoder) (*Node, error) {
 	var stack []*Node
 	for {
 		tok, err := d.Token()
@@ -42,6 +46,9 @@ func ParseNode(text string) (*Node, error) {
 				stack[len(stack)-1].Text += string(t)
 			}
 		case xml.EndElement:
+			if len(stack) == 0 {
+				return nil, io.EOF
+			}
 			if len(stack) == 1 {
 				return stack[0], nil
 			}

@@ -25,6 +25,24 @@ var slixProgram string
 // else is in the PATH.
 const python = "/usr/bin/python3"
 
+// pythonProgram puts a program into a folder of its own and makes sure that Debian's
+// Python has the library it needs.
+func (e *Env) pythonProgram(name, text, library, debian string) (path string, err error) {
+	if _, err := program(python, debian); err != nil {
+		return "", err
+	}
+	// Isolated: else it would look into the working directory first.
+	if err := exec.Command(python, "-I", "-c", "import "+library).Run(); err != nil {
+		return "", fmt.Errorf("the Python library %s is missing: run scripts/install-deps.sh test, or install the Debian package %s", library, debian)
+	}
+	dir, err := e.folder(name)
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, name+".py")
+	return path, e.write(path, text, 0o644)
+}
+
 // XMPPClients is one slixmpp process, in which any number of clients run.
 type XMPPClients struct {
 	proc *Process
@@ -52,36 +70,16 @@ type XMPPClient struct {
 
 // StartXMPPClients starts the process. It is ready at once.
 func (e *Env) StartXMPPClients() (*XMPPClients, error) {
-	if _, err := program(python, "python3-slixmpp"); err != nil {
-		return nil, err
-	}
-	if err := exec.Command(python, "-c", "import slixmpp").Run(); err != nil {
-		return nil, errors.New("the Python library slixmpp is missing: run scripts/install-deps.sh test, or install the Debian package python3-slixmpp")
-	}
-	dir, err := e.folder("xmpp-clients")
+	script, err := e.pythonProgram("xmpp-clients", slixProgram, "slixmpp", "python3-slixmpp")
 	if err != nil {
 		return nil, err
 	}
-	script := filepath.Join(dir, "slix.py")
-	if err := e.write(script, slixProgram, 0o644); err != nil {
-		return nil, err
-	}
-	inRead, inWrite, err := os.Pipe()
+	proc, in, out, err := e.startPiped("xmpp-clients", filepath.Dir(script), exec.Command(python, "-B", script))
 	if err != nil {
 		return nil, err
 	}
-	outRead, outWrite, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(python, "-B", script)
-	cmd.Stdin, cmd.Stdout = inRead, outWrite
-	proc, err := e.start("xmpp-clients", dir, cmd)
-	if err = errors.Join(err, inRead.Close(), outWrite.Close()); err != nil {
-		return nil, err
-	}
-	x := &XMPPClients{proc: proc, in: inWrite, clients: map[string]*XMPPClient{}}
-	go x.read(outRead)
+	x := &XMPPClients{proc: proc, in: in, clients: map[string]*XMPPClient{}}
+	go x.read(out)
 	return x, nil
 }
 

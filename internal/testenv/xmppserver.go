@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"text/template"
@@ -27,6 +28,10 @@ type XMPPOptions struct {
 	// Rooms is a domain on which Prosody has chat rooms of its own, with an archive;
 	// empty: none. What a client shows in them tells its faults from a gateway's.
 	Rooms string
+	// Privileged are the components that Prosody lets act for its users (XEP-0356):
+	// read and write their rosters, send messages from them, see their presence, and
+	// ask their personal eventing service (XEP-0163) as they would.
+	Privileged []string
 }
 
 // XMPPServer is a running Prosody or ejabberd.
@@ -78,11 +83,12 @@ type xmppConfig struct {
 	C2S, Component, HTTP                 int
 	Components                           []string
 	Rooms                                string
+	Privileged                           []string
 }
 
 // render fills a configuration template into dir/name.
 func (e *Env) render(tmpl, dir, name string, data any) (string, error) {
-	t, err := template.New(name).Parse(tmpl)
+	t, err := template.New(name).Funcs(template.FuncMap{"has": slices.Contains[[]string]}).Parse(tmpl)
 	if err != nil {
 		return "", err
 	}
@@ -109,6 +115,7 @@ func (e *Env) StartProsody(ctx context.Context, o XMPPOptions) (*XMPPServer, err
 		conf, err := e.render(prosodyConfig, dir, "prosody.cfg.lua", xmppConfig{
 			Dir: dir, Host: Host, Domain: Domain, Secret: Secret, Cert: cert, Key: key,
 			C2S: ports[0], Component: ports[1], HTTP: ports[2], Components: o.Components, Rooms: o.Rooms,
+			Privileged: o.Privileged,
 		})
 		return func() *exec.Cmd { return exec.Command(bin, "-F", "--config", conf) }, err
 	})
@@ -154,12 +161,23 @@ authentication = "internal_plain"
 storage = "internal"
 certificates = "{{.Dir}}"
 ssl = { certificate = "{{.Cert}}"; key = "{{.Key}}" }
-
+{{if .Privileged}}plugin_paths = { "/usr/lib/prosody/modules" }  -- Debian's prosody-modules
+{{end}}
 VirtualHost "{{.Domain}}"
   disco_items = { {{range .Components}}{ "{{.}}" }, {{end}} }
+{{- if .Privileged}}
+  modules_enabled = { "privilege" }
+  privileged_entities = { {{range .Privileged}}
+    ["{{.}}"] = { roster = "both"; message = "outgoing"; presence = "managed_entity";
+      iq = { ["http://jabber.org/protocol/pubsub"] = "both" } };{{end}}
+  }
+{{- end}}
 {{range .Components}}
 Component "{{.}}"
   component_secret = "{{$.Secret}}"
+{{- if has $.Privileged .}}
+  modules_enabled = { "privilege" }
+{{- end}}
 {{end}}
 {{- if .Rooms}}
 Component "{{.Rooms}}" "muc"
