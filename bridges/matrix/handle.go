@@ -111,7 +111,7 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	}
 	m.Place, m.From, m.Self = place, n.memberOf(r, ev.Sender), ev.Sender == n.creds.user
 	m.From.Role, m.From.Affiliation = bridges.RoleNone, 0
-	m.ID, m.At, m.Replay = bridges.MessageID(ev.ID), time.UnixMilli(ev.Timestamp), t.replay
+	m.ID, m.At, m.Replay = bridges.MessageID(ev.ID), time.UnixMilli(ev.Timestamp), t.replay || n.former(ev)
 	if c.File != nil {
 		m.Files = []bridges.File{c.File.file()}
 	}
@@ -283,6 +283,12 @@ func (t *turn) echo(r *room, place bridges.Place, ev *event.Event) bool {
 		t.taken(r, place, s, ev.ID, ev.Timestamp)
 	}
 	return true
+}
+
+// former tells whether an event was sent by this device and not by this process: one
+// before it may have told of it. Only the device that sent it is told a transaction id.
+func (n *network) former(ev *event.Event) bool {
+	return ev.Sender == n.creds.user && ev.Unsigned.TransactionID != ""
 }
 
 // stamp is when an event was sent, by its sender's homeserver.

@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
 	"transportd/bridges"
 	"transportd/internal/matrixtest"
 )
@@ -349,4 +353,27 @@ func TestTurnAfterPanic(t *testing.T) {
 		t.Fatal("nobody can take the turn any more")
 	}
 	n.turns.Unlock()
+}
+
+// TestSentBefore: a line that a process before this one sent is an old one, whenever
+// the homeserver tells of it.
+func TestSentBefore(t *testing.T) {
+	srv := matrixtest.New(t)
+	_, r := publicRoom(srv)
+	l := openLink(t, srv, Config{}, nil).online()
+	l.join(r)
+	ref := l.say(inRoom(r), "now")
+	want(l, "the outcome", func(m *bridges.Message) bool { return m.Ref == ref && !m.Replay })
+	cli := l.net.client()
+	if _, err := cli.SendMessageEvent(t.Context(), id.RoomID(r.ID), event.EventMessage,
+		&event.MessageEventContent{MsgType: event.MsgText, Body: "before"}, mautrix.ReqSendEvent{TransactionID: "of-old"}); err != nil {
+		t.Fatal(err)
+	}
+	if m := l.heard("before"); !m.Self || !m.Replay {
+		t.Errorf("the line is %+v", m)
+	}
+	l.alice.Say(r, "from my phone")
+	if m := l.heard("from my phone"); !m.Self || m.Replay {
+		t.Errorf("the line of another client is %+v", m)
+	}
 }

@@ -34,7 +34,9 @@ type GatewayOptions struct {
 	Domain   string
 	XMPP     *XMPPServer
 	Networks []Network
-	Binary   string // a built transportd; empty: what Build made
+	// Matrix: what is served is Matrix, and Networks does not count.
+	Matrix bool
+	Binary string // a built transportd; empty: what Build made
 	// Via is a way to the XMPP server's component port; empty: straight.
 	Via string
 	// Prepare is called before the first start with the paths of the database and of
@@ -77,6 +79,7 @@ func (e *Env) Binary() string { return filepath.Join(e.dir, "transportd") }
 // gatewayConfig is what the configuration is filled from.
 type gatewayConfig struct {
 	Dir, Domain, UserDomain, XMPP, Secret, CA, Health string
+	Driver                                            string
 	Closed                                            string
 	Networks                                          []networkConfig
 }
@@ -140,6 +143,10 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 		c := gatewayConfig{
 			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
 			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
+			Driver: "irc",
+		}
+		if o.Matrix {
+			c.Driver, o.Networks = "matrix", nil
 		}
 		for _, n := range o.Networks {
 			c.Networks = append(c.Networks, networkConfig{

@@ -13,9 +13,9 @@ key_file = "{{.Dir}}/transportd.key"
 listen = "{{.Health}}"
 
 [[gateways]]
-name = "irc"
+name = "{{.Driver}}"
 domain = "{{.Domain}}"
-driver = "irc"
+driver = "{{.Driver}}"
 server = "{{.XMPP}}"
 secret = "{{.Secret}}"
 users = ["{{.UserDomain}}"]
@@ -28,12 +28,16 @@ connections_user = "off"
 connections_domain = "off"
 registrations_user = "off"
 registrations_domain = "off"
-
+{{if eq .Driver "matrix"}}
+[gateways.matrix]
+homeservers = ["*"]
+allow_private = true
+{{else}}
 [gateways.irc]
 allow_private = true
 ca_file = "{{.CA}}"
 connect_interval = "1ms"
-{{range .Networks}}
+{{end}}{{range .Networks}}
 [[gateways.irc.networks]]
 name = "{{.Name}}"
 hosts = ["{{.Host}}"]

@@ -1,0 +1,245 @@
+package matrix
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "transportd/internal/testenv"
+)
+
+// patience bounds one wait. It is no measure of speed: the machine may be busy.
+const patience = 30 * time.Second
+
+const domain = "matrix.localhost"
+
+// site is an XMPP server with its transportd.
+type site struct {
+	name    string
+	server  *XMPPServer
+	gateway *Gateway
+}
+
+// world is what the scenarios share.
+type world struct {
+	env        *Env
+	homeserver *Homeserver
+	matrix     *MatrixClients
+	xmpp       *XMPPClients
+	sites      []*site
+}
+
+// shared is made by TestMain.
+var shared *world
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	env, err := New()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	shared = &world{env: env}
+	code := 1
+	if err := shared.start(); err != nil {
+		fmt.Fprintln(os.Stderr, "the servers for the scenarios did not start:", err)
+	} else {
+		code = m.Run()
+	}
+	for _, s := range shared.sites {
+		if fault := s.gateway.Fault(); fault != "" {
+			fmt.Fprintf(os.Stderr, "transportd reported a fault:\n%s\n", fault)
+			code = 1
+		}
+	}
+	if err := env.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func (w *world) start() error {
+	// A homeserver that nobody has built yet takes minutes.
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	defer cancel()
+	var prosody, ejabberd *XMPPServer
+	o := XMPPOptions{Components: []string{domain}}
+	err := together(
+		func() (err error) { prosody, err = w.env.StartProsody(ctx, o); return },
+		func() (err error) { ejabberd, err = w.env.StartEjabberd(ctx, o); return },
+		func() (err error) { w.xmpp, err = w.env.StartXMPPClients(); return },
+		func() (err error) { w.matrix, err = w.env.StartMatrixClients(); return },
+		func() error { return w.env.Build(ctx) },
+		func() (err error) {
+			if err = w.env.BuildDendrite(ctx); err == nil {
+				w.homeserver, err = w.env.StartDendrite(ctx, HomeserverOptions{})
+			}
+			return
+		},
+	)
+	if err != nil {
+		return err
+	}
+	for _, x := range []*XMPPServer{prosody, ejabberd} {
+		g, err := w.env.StartTransportd(ctx, GatewayOptions{Domain: domain, XMPP: x, Matrix: true})
+		if err != nil {
+			return err
+		}
+		w.sites = append(w.sites, &site{x.Name, x, g})
+	}
+	return nil
+}
+
+// together runs all and returns what went wrong.
+func together(fs ...func() error) error {
+	errs := make([]error, len(fs))
+	var wg sync.WaitGroup
+	for i, f := range fs {
+		wg.Go(func() { errs[i] = f() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// pair are ben, who is on XMPP and has an account on the homeserver, and anna, who is
+// on Matrix. Whatever goes wrong ends the scenario.
+type pair struct {
+	*testing.T
+	*site
+	xmpp        *XMPPClient
+	anna        *MatrixClient
+	benID       string // on Matrix
+	annaID      string
+	annaAddress string // of anna at the gateway
+	alias       string // a name for a room of theirs
+}
+
+// everywhere runs a scenario with each XMPP server. The names are its own.
+func everywhere(t *testing.T, scenario string, run func(p *pair)) {
+	for _, s := range shared.sites {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			before := len(s.gateway.Log())
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("transportd's log meanwhile:\n%s", Tail(s.gateway.Log()[before:], 60))
+				}
+			})
+			run(meet(t, s, scenario))
+		})
+	}
+}
+
+func must[T any](p *pair) func(T, error) T {
+	p.Helper()
+	return func(v T, err error) T {
+		p.Helper()
+		if err != nil {
+			p.Fatal(err)
+		}
+		return v
+	}
+}
+
+func (p *pair) try(err error) {
+	p.Helper()
+	if err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p *pair) wait() context.Context {
+	p.Helper()
+	ctx, cancel := context.WithTimeoutCause(p.Context(), patience, fmt.Errorf("not within %v", patience))
+	p.Cleanup(cancel)
+	return ctx
+}
+
+// serial makes the names of scenarios' people and rooms their own.
+var serial atomic.Int64
+
+// meet logs anna in on Matrix and ben in on XMPP, who registers his account.
+func meet(t *testing.T, s *site, scenario string) *pair {
+	t.Helper()
+	own := fmt.Sprintf("%s%d", scenario, serial.Add(1))
+	anna, ben := "anna"+own, "ben"+own
+	p := &pair{
+		T: t, site: s, annaID: MatrixID(anna), benID: MatrixID(ben), alias: own,
+		annaAddress: anna + "%" + MatrixDomain + "@" + domain,
+	}
+	p.try(shared.homeserver.AddUsers(p.wait(), anna, ben))
+	p.try(s.server.AddUsers(p.wait(), ben))
+	p.anna = must[*MatrixClient](p)(shared.matrix.Login(p.wait(), shared.homeserver, anna, "phone"))
+	p.xmpp = must[*XMPPClient](p)(shared.xmpp.Connect(p.wait(), s.server, ben, "phone"))
+	t.Cleanup(func() { _ = p.xmpp.Disconnect() })
+	p.send(`<presence/>`)
+	answer := must[Stanza](p)(p.xmpp.Request(p.wait(), "set", domain, `<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>`+
+		field("FORM_TYPE", "jabber:iq:register")+field("user", p.benID)+field("password", MatrixPassword(ben))+field("homeserver", shared.homeserver.URL)+`</x></query>`))
+	if answer.Attr("type") != "result" {
+		t.Fatalf("the registration is answered by %s", answer)
+	}
+	p.send(`<presence to='%s' type='subscribe'/>`, domain)
+	p.expect(Presence(From(domain), StatusText(`Connected as`)))
+	return p
+}
+
+func field(name, value string) string {
+	return `<field var='` + name + `'><value>` + Escape(value) + `</value></field>`
+}
+
+func (p *pair) send(format string, args ...any) {
+	p.Helper()
+	p.try(p.xmpp.Send(format, args...))
+}
+
+// expect waits for a stanza to ben.
+func (p *pair) expect(ms ...Match) Stanza {
+	p.Helper()
+	return must[Stanza](p)(p.xmpp.Expect(p.wait(), ms...))
+}
+
+// hears waits for an event to anna.
+func (p *pair) hears(ms ...EventMatch) MatrixEvent {
+	p.Helper()
+	return must[MatrixEvent](p)(p.anna.Expect(p.wait(), ms...))
+}
+
+func (p *pair) id(id string, err error) string {
+	p.Helper()
+	return must[string](p)(id, err)
+}
+
+// enter has ben enter a room that has their alias and this topic, and returns its
+// address.
+func (p *pair) enter(topic string) string {
+	p.Helper()
+	room := "#" + p.alias + "%" + MatrixDomain + "@" + domain
+	p.send(`<presence to='%s/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, room)
+	p.expect(Presence(FromBare(room), Status("110")))
+	p.expect(Message(FromBare(room), Type("groupchat"), Subject(topic)))
+	return room
+}
+
+// say has ben say something, with more in the stanza, and waits until it is shown; it
+// returns the id it has for him and the one the room gave it.
+func (p *pair) say(room, text, more string) (id, stanzaID string) {
+	p.Helper()
+	id = p.xmpp.NewID()
+	p.send(`<message to='%s' type='groupchat' id='%s'><body>%s</body>`+more+`</message>`, room, id, Escape(text))
+	shown := p.expect(Message(FromBare(room), ID(id), Body(text)))
+	return id, stanzaIDOf(shown)
+}
+
+func stanzaIDOf(s Stanza) string {
+	if n := s.First("stanza-id"); n != nil {
+		return n.Attr("id")
+	}
+	return ""
+}
