@@ -30,7 +30,8 @@ def seed(profile, user, port):
 
 
 def history(profile, room):
-    db = sqlite3.connect(f"file:{profile}/logs.db?mode=ro", uri=True, timeout=30)
+    db = sqlite3.connect(f"file:{profile}/logs.db?mode=ro", uri=True, timeout=30, isolation_level=None)
+    db.execute("BEGIN")  # Gajim may commit between the two questions
     lines = db.execute("SELECT logs.contact_name, logs.message, logs.stanza_id, logs.time FROM logs JOIN jids USING (jid_id)"
                        " WHERE jids.jid = ? AND logs.message IS NOT NULL ORDER BY logs.log_line_id", (room,)).fetchall()
     last = db.execute("SELECT last_mam_id FROM last_archive_message JOIN jids USING (jid_id) WHERE jids.jid = ?", (room,)).fetchone()
