@@ -15,8 +15,9 @@ import (
 
 const longHelp = `transportd lets people with any XMPP client use other chat networks: it is an
 external component (XEP-0114) of an ordinary XMPP server such as Prosody or
-ejabberd, and speaks IRC on the other side. A channel is a group chat at
-#channel%network@gateway, a person a contact at nick%network@gateway.
+ejabberd, and speaks IRC or Matrix on the other side. A channel of IRC is a
+group chat at #channel%network@gateway, a person a contact at
+nick%network@gateway.
 
 To begin, beside a running XMPP server:
 
