@@ -79,7 +79,7 @@ func newCrashSite(t *testing.T,
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	err = together(
+	err = Together(
 		func() (err error) {
 			s.server, err = startXMPP(env, ctx, XMPPOptions{Components: []string{domain}})
 			return

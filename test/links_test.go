@@ -34,7 +34,7 @@ func linkSite(t *testing.T, start func(*Env) (*IRCServer, error), ways func(*Env
 			t.Error(err)
 		}
 	})
-	err = together(
+	err = Together(
 		func() (err error) {
 			s.server, err = env.StartProsody(t.Context(), XMPPOptions{Components: []string{domain}})
 			return

@@ -2,12 +2,10 @@ package test
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,7 +92,7 @@ func newWorld() (*world, error) {
 	var prosody, ejabberd *testenv.XMPPServer
 	var inspircd, ngircd *testenv.IRCServer
 	options := testenv.XMPPOptions{Components: []string{domain, closed, cutOff, silent, "insp." + ending, "ng." + ending, restart, staying}}
-	err = together(
+	err = testenv.Together(
 		func() (err error) { prosody, err = env.StartProsody(ctx, options); return },
 		func() (err error) { ejabberd, err = env.StartEjabberd(ctx, options); return },
 		func() (err error) { inspircd, err = env.StartInspIRCd(ctx); return },
@@ -129,17 +127,6 @@ func (w *world) gateways() []*testenv.Gateway {
 		}
 	}
 	return list
-}
-
-// together runs all and returns what went wrong.
-func together(fs ...func() error) error {
-	errs := make([]error, len(fs))
-	var wg sync.WaitGroup
-	for i, f := range fs {
-		wg.Go(func() { errs[i] = f() })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }
 
 // everywhere runs a scenario on every pair of servers at once.

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -98,7 +97,7 @@ func (w *world) start() error {
 	defer cancel()
 	var prosody, ejabberd *testenv.XMPPServer
 	o := testenv.XMPPOptions{Components: []string{domain}, Users: []string{reader, surfer, desk, joiner, stranger}}
-	err := together(
+	err := testenv.Together(
 		func() (err error) { prosody, err = w.env.StartProsody(ctx, o); return },
 		func() (err error) { ejabberd, err = w.env.StartEjabberd(ctx, o); return },
 		func() (err error) { w.ircd, err = w.env.StartNgIRCd(ctx); return },
@@ -116,7 +115,7 @@ func (w *world) start() error {
 			return err
 		}
 	}
-	return together(starts...)
+	return testenv.Together(starts...)
 }
 
 // site starts a transportd that has the past, beside an XMPP server.
@@ -157,16 +156,6 @@ func (s *site) prepare(ctx context.Context, database, key string) error {
 		err = errors.Join(err, s.past.fill(ctx, db, a, s.room(name), jids...))
 	}
 	return errors.Join(err, db.Close())
-}
-
-func together(fs ...func() error) error {
-	errs := make([]error, len(fs))
-	var wg sync.WaitGroup
-	for i, f := range fs {
-		wg.Go(func() { errs[i] = f() })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }
 
 // wait is the context of one wait.

@@ -2,10 +2,8 @@ package matrix
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,7 +69,7 @@ func (w *world) start() error {
 	defer cancel()
 	var prosody, ejabberd *XMPPServer
 	o := XMPPOptions{Components: []string{domain}}
-	err := together(
+	err := Together(
 		func() (err error) { prosody, err = w.env.StartProsody(ctx, o); return },
 		func() (err error) { ejabberd, err = w.env.StartEjabberd(ctx, o); return },
 		func() (err error) { w.xmpp, err = w.env.StartXMPPClients(); return },
@@ -95,17 +93,6 @@ func (w *world) start() error {
 		w.sites = append(w.sites, &site{x.Name, x, g})
 	}
 	return nil
-}
-
-// together runs all and returns what went wrong.
-func together(fs ...func() error) error {
-	errs := make([]error, len(fs))
-	var wg sync.WaitGroup
-	for i, f := range fs {
-		wg.Go(func() { errs[i] = f() })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }
 
 // pair are ben, who is on XMPP and has an account on the homeserver, and anna, who is
