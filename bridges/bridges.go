@@ -217,6 +217,9 @@ const (
 	Text   MessageKind = iota
 	Emote              // "/me" without the "/me "
 	Notice             // from a program, not to be answered by one
+	// NewSubject is an old change of a room's subject, which became Body: with Replay
+	// only. What happens now is SubjectChanged.
+	NewSubject
 )
 
 // Outgoing is what a user says. Only parts whose capability the place has are
@@ -364,7 +367,9 @@ type Member struct {
 
 // Subject is a room's subject with who set it and when, as far as known.
 type Subject struct {
-	Text string
-	By   string // nick, or a server's name
-	At   time.Time
+	Text     string
+	By       string // nick, or a server's name
+	At       time.Time
+	Identity string    // of By, as Member.Identity has it; empty: not known
+	ID       MessageID // what the network calls the change, where it does and plays changes back
 }
