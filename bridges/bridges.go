@@ -61,6 +61,7 @@ type Info struct {
 	PromptDesc   string    // one sentence of help with it
 	FoldsCase    bool      // names that differ in the case of ASCII letters only are the same, on every network
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
+	Addresses    bool      // everybody in a room shows an Address, which is the Identity, too: rooms are not anonymous
 }
 
 // NetworkInfo is a network the operator has listed.

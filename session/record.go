@@ -81,7 +81,7 @@ func unstored(c *component.Element) bool {
 	switch c.Space {
 	case xep.NSStanzaID:
 		return c.Name == "stanza-id"
-	case xep.NSOccupantID, xep.NSDelay, xep.NSChatStates, xep.NSReceipts:
+	case xep.NSOccupantID, xep.NSDelay, xep.NSChatStates, xep.NSReceipts, xep.NSMUCUser:
 		return true
 	}
 	return c.Space == component.NSComponent && c.Name == "body"

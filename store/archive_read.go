@@ -215,6 +215,9 @@ func (p *part) where() (string, []any) {
 	if p.Nick != "" {
 		add("lower(nick) = lower(?)", p.Nick)
 	}
+	if p.Occupant != "" {
+		add("occupant = ?", p.Occupant)
+	}
 	if p.Self {
 		add("self = 1")
 	}
