@@ -110,15 +110,23 @@ const maxVias = 1000
 // an address has no place for them, and the id of a room may lead nowhere by itself.
 func (d *Driver) ParsePrompt(text string) (bridges.Address, error) {
 	a, err := d.names.ParsePrompt(text)
-	if via := promptVia(text); err == nil && len(via) > 0 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.vias == nil || len(d.vias) >= maxVias {
-			d.vias = map[string][]string{}
-		}
-		d.vias[a.Name] = via
+	if err == nil {
+		d.remember(a.Name, promptVia(text))
 	}
 	return a, err
+}
+
+// remember notes servers that know a room.
+func (d *Driver) remember(room string, via []string) {
+	if len(via) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.vias == nil || len(d.vias) >= maxVias {
+		d.vias = map[string][]string{}
+	}
+	d.vias[room] = via
 }
 
 // viaOf returns the servers that are known to know a room.

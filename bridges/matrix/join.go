@@ -26,7 +26,11 @@ const (
 func (n *network) Join(ref bridges.Ref, name string, _ bridges.JoinOptions) error {
 	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		r, err := n.reach(ctx, name)
-		if err == nil {
+		switch {
+		case err != nil:
+		case r.Space:
+			err = errSpace()
+		default:
 			err = n.enter(ctx, ref, r, name)
 		}
 		if err != nil {
@@ -97,6 +101,9 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 	via := n.d.viaOf(folded)
 	if inv := n.invites[id.RoomID(folded)]; inv != nil {
 		via = append(slices.Clone(via), inv.via()...)
+	}
+	for _, space := range n.parents(id.RoomID(folded)) {
+		via = append(slices.Clone(via), n.rooms[space].Children[id.RoomID(folded)].Via...)
 	}
 	n.mu.Unlock()
 	if strings.HasPrefix(folded, "!") {
@@ -415,6 +422,8 @@ func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) erro
 			me = n.memberOf(r, n.creds.user)
 			r.open, r.people = false, nil
 			delete(n.rooms, r.id)
+			t.regroup()
+			t.retitle()
 		}
 		t.putRaw(stateRoom+string(room), nil)
 		t.putRaw(stateSeen+string(room), nil)

@@ -53,18 +53,10 @@ func (n *network) Rooms(ctx context.Context) ([]bridges.DirectoryEntry, error) {
 			if r == nil {
 				continue
 			}
-			name := validAlias(string(r.CanonicalAlias))
-			if name == "" {
-				if clean, err := checkID(string(r.RoomID)); err == nil {
-					name = clean
-				}
+			if e, ok := publicEntry(r); ok {
+				e.Group = r.RoomType == spaceType
+				out = append(out, e)
 			}
-			if name == "" {
-				continue
-			}
-			out = append(out, bridges.DirectoryEntry{
-				Name: name, Title: cutBytes(oneLine(cleanText(r.Name)), maxTitle), Members: r.NumJoinedMembers, Subject: cutBytes(oneLine(cleanText(r.Topic)), maxTitle),
-			})
 		}
 		if since = resp.NextBatch; since == "" {
 			break

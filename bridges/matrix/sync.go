@@ -177,6 +177,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	}
 	n.mu.Lock()
 	t.updateContacts()
+	t.retitle()
 	n.mu.Unlock()
 	t.presences(resp.Presence.Events)
 	n.mu.Lock()
@@ -217,6 +218,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		t.regroup()
 		if n.invites[rid] != nil {
 			delete(n.invites, rid)
 			t.putRaw(stateInvite+string(rid), nil)
@@ -256,6 +258,7 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	inv, r := n.invites[rid], n.rooms[rid]
 	delete(n.invites, rid)
 	delete(n.rooms, rid)
+	t.regroup()
 	n.mu.Unlock()
 	if inv != nil {
 		t.putRaw(stateInvite+string(rid), nil)
@@ -306,6 +309,11 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
 	}
+	if ev.Type.Type == childType || ev.Type.Type == parentType {
+		t.n.mu.Lock()
+		defer t.n.mu.Unlock()
+		return t.related(r, ev)
+	}
 	read := stateReaders[ev.Type.Type]
 	if read == nil || *ev.StateKey != "" {
 		return false
@@ -322,6 +330,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 		return false
 	}
 	n.nameRoom(r)
+	if r.Space {
+		t.regroup() // its rooms are called after it
+	}
 	if !r.open {
 		return true
 	}

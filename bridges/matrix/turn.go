@@ -23,6 +23,8 @@ type turn struct {
 	changes map[string][]byte
 	loaded  map[string][]byte
 	ended   bool
+
+	regrouped bool // rooms may be in other spaces now
 }
 
 // begin takes the turn. Who takes it defers release, and ends it.
