@@ -130,7 +130,8 @@ type Grouper interface {
 	// Group lists what is directly in a group, in the network's order, bounded: rooms
 	// and groups the user is in, and others that may be entered. Of an empty name it
 	// lists the groups the user is in, but for those that are in another one of them.
-	// The error is of kind NotFound where there is no such group, or not for this user.
+	// The error is of kind NotFound where there is no such group, or Forbidden where
+	// what is in it is not for this user.
 	Group(ctx context.Context, name string) ([]DirectoryEntry, error)
 }
 

@@ -325,11 +325,14 @@ func (s *Session) listRooms(st *component.Stanza, addr bridges.Address) {
 			}
 		}
 		q.answer(err, func() *component.Out {
-			items := s.groupItems(l, groups)
+			own := groups
 			for _, e := range rooms {
-				jid := s.m.roomJID(l.id, e.Name)
-				items = append(items, component.Item{JID: jid, Name: s.titleOf(l, &e)})
+				if !slices.ContainsFunc(own, func(g bridges.DirectoryEntry) bool { return g.Name == e.Name }) {
+					e.Title = s.titleOf(l, &e)
+					groups = append(groups, e)
+				}
 			}
+			items := s.groupItems(l, groups)
 			return component.ItemsReply(st, items)
 		})
 	})

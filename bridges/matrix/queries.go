@@ -54,7 +54,7 @@ func (n *network) Rooms(ctx context.Context) ([]bridges.DirectoryEntry, error) {
 				continue
 			}
 			if e, ok := publicEntry(r); ok {
-				e.Group = r.RoomType == spaceType
+				e.Group = r.RoomType == spaceType || n.Capabilities(bridges.Place{Room: bridges.RoomID(r.RoomID)}).Group
 				out = append(out, e)
 			}
 		}

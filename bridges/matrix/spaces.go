@@ -259,7 +259,7 @@ func (n *network) hierarchy(ctx context.Context, space id.RoomID) (entries []bri
 			return err
 		}); err != nil {
 			if e := bridges.AsError(err); e.Kind == bridges.Forbidden {
-				err = bridges.NewError(bridges.NotFound, "There is no such space, or you may not see what is in it.")
+				e.Text = "There is no such space, or your homeserver does not tell you what is in it before you are: then join its address, and look again."
 			}
 			return entries, listed, err
 		}

@@ -72,7 +72,7 @@ func TestSpaces(t *testing.T) {
 	l.groups(inner.ID, 0, "Open")
 	l.groups(circle.ID, 1, "Back")
 	l.groups(back.ID, 1, "Circle")
-	if _, err := l.net.Group(t.Context(), secret.ID); bridges.AsError(err).Kind != bridges.NotFound {
+	if _, err := l.net.Group(t.Context(), secret.ID); bridges.AsError(err).Kind != bridges.Forbidden {
 		t.Errorf("a space that is none: %v", err)
 	}
 	if caps := l.net.Capabilities(bridges.Place{Room: bridges.RoomID(club.ID)}); !caps.Group || caps.Subject {
