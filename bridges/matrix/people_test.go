@@ -226,32 +226,6 @@ func TestPower(t *testing.T) {
 	}
 }
 
-// TestBigRoom: of a big room those with power come first, and others when they speak.
-func TestBigRoom(t *testing.T) {
-	srv := matrixtest.New(t)
-	bob, r := publicRoom(srv)
-	people := r.Populate(1000)
-	l := openLink(t, srv, Config{}, nil).online()
-	e := l.join(r)
-	if len(e.Members) > 100 || !slices.ContainsFunc(e.Members, func(m bridges.Member) bool { return m.ID == bridges.UserID(bob.ID) }) {
-		t.Fatalf("%d members", len(e.Members))
-	}
-	who := people[777]
-	who.Say(r, "hello from the back")
-	joined := want(l, "Joined", func(j *bridges.Joined) bool { return j.Member.ID == bridges.UserID(who.ID) })
-	if joined.Member.Role != bridges.RoleParticipant || joined.Member.Nick == "" {
-		t.Errorf("joined %+v", joined)
-	}
-	if m := l.heard("hello from the back"); m.From.ID != joined.Member.ID {
-		t.Errorf("message %+v", m)
-	}
-	for path := range srv.Counts() {
-		if strings.HasSuffix(path, "/members") {
-			t.Errorf("%s was asked for", path)
-		}
-	}
-}
-
 // TestManyRooms: an account with many rooms has them all after the first answer, with
 // nothing asked for any of them.
 func TestManyRooms(t *testing.T) {

@@ -31,6 +31,7 @@ type room struct {
 	// Of rooms that are open, and direct ones as far as they need it.
 	people  map[id.UserID]*member // who is in
 	nicks   *nicks
+	met     map[id.UserID]profile    // others who have said something
 	authors map[id.EventID]id.UserID // of recent lines
 	order   []id.EventID             // of authors, the oldest first
 	polls   map[id.EventID]*poll

@@ -274,10 +274,14 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	if !r.open {
 		return
 	}
+	n.mu.Lock()
 	left := &bridges.Left{Room: bridges.RoomID(rid), Member: n.memberOf(r, n.creds.user), Self: true}
+	n.mu.Unlock()
 	for _, ev := range append(slices.Clone(lr.State.Events), lr.Timeline.Events...) {
 		if ev.Type.Type == event.StateMember.Type && ev.GetStateKey() == string(n.creds.user) {
+			n.mu.Lock()
 			how(left, ev, n.creds.user, r)
+			n.mu.Unlock()
 		} else if ev.Type.Type != event.StateMember.Type {
 			t.timeline(ctx, r, ev)
 		}

@@ -24,6 +24,7 @@ type turn struct {
 	loaded  map[string][]byte
 	ended   bool
 
+	asked     int  // people that were asked about
 	regrouped bool // rooms may be in other spaces now
 }
 
