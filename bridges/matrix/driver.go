@@ -19,8 +19,9 @@ type Driver struct {
 	firsts    chan struct{} // one is taken for a first answer
 
 	mu      sync.Mutex
-	running int                 // links in Run
-	vias    map[string][]string // servers that links people typed name for a room
+	firstAt map[string]chan struct{} // and one of its homeserver's
+	running int                      // links in Run
+	vias    map[string][]string      // servers that links people typed name for a room
 }
 
 // New checks a configuration and makes its driver. The error joins everything
@@ -101,6 +102,22 @@ func (d *Driver) left() {
 	if d.running--; d.running == 0 {
 		d.transport.CloseIdleConnections()
 	}
+}
+
+// firstsOf are the first answers that may be asked for at one homeserver at once: not
+// all there may be, so that a slow one leaves some to others.
+func (d *Driver) firstsOf(host string) chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.firstAt[host]
+	if c == nil {
+		if d.firstAt == nil {
+			d.firstAt = map[string]chan struct{}{}
+		}
+		c = make(chan struct{}, max(1, d.cfg.FirstSyncs-1))
+		d.firstAt[host] = c
+	}
+	return c
 }
 
 // maxVias bounds how many rooms servers are remembered for.

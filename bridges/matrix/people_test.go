@@ -1,9 +1,7 @@
 package matrix
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -223,34 +221,6 @@ func TestPower(t *testing.T) {
 				t.Errorf("left %+v", left)
 			}
 		})
-	}
-}
-
-// TestManyRooms: an account with many rooms has them all after the first answer, with
-// nothing asked for any of them.
-func TestManyRooms(t *testing.T) {
-	srv := matrixtest.New(t)
-	bob, alice := srv.User("bob"), srv.User("alice")
-	const rooms = 300
-	var last *matrixtest.Room
-	for i := range rooms {
-		last = bob.Create(matrixtest.RoomOptions{Name: fmt.Sprint("Room ", i), Preset: "public_chat"})
-		alice.Join(last)
-	}
-	l := openLink(t, srv, Config{}, nil).online()
-	if e := l.join(last); e.Info == nil || e.Info.Name != fmt.Sprint("Room ", rooms-1) {
-		t.Errorf("entered %+v", e)
-	}
-	stored, _ := l.kept.Load(context.Background(), stateRoom)
-	if len(stored) != rooms {
-		t.Errorf("%d rooms are stored", len(stored))
-	}
-	n := 0
-	for _, count := range srv.Counts() {
-		n += count
-	}
-	if n > 20 {
-		t.Errorf("%d requests: %v", n, srv.Counts())
 	}
 }
 

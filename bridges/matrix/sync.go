@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -55,7 +56,14 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 	n.setOld(n.since != "")
 	wait := time.Duration(0) // the first answer is what there is
 	for refused := 0; ; {
+		free, err := n.takeFirst(ctx)
+		if err != nil {
+			return err
+		}
 		resp, err := n.poll(ctx, wait)
+		if err != nil {
+			free()
+		}
 		if err != nil && err.Kind == bridges.RateLimited && refused < maxRefused && err.RetryAfter <= maxPause {
 			refused++
 			if !sleep(ctx, max(err.RetryAfter, time.Second)) {
@@ -67,7 +75,9 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 			return n.lost(err)
 		}
 		refused = 0
-		if e := n.handle(ctx, resp); e != nil {
+		e := n.handle(ctx, resp)
+		free()
+		if e != nil {
 			return bridges.AsError(e)
 		}
 		n.setOld(false)
@@ -75,18 +85,33 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 	}
 }
 
-// poll makes one request for news. First answers, which may be long, are few at a time
-// over all accounts.
-func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSync, *bridges.Error) {
-	first := n.since == ""
-	if first {
+// takeFirst waits until a first answer may be asked for: those may be long, and are in
+// memory until they are handled, so they are few at a time over all accounts. Not all of
+// them are of one homeserver, which may be slow. free is called when it is handled.
+func (n *network) takeFirst(ctx context.Context) (free func(), err *bridges.Error) {
+	if n.since != "" {
+		return func() {}, nil
+	}
+	slots := []chan struct{}{n.d.firstsOf(n.creds.base.Host), n.d.firsts}
+	for i, s := range slots {
 		select {
-		case n.d.firsts <- struct{}{}:
-			defer func() { <-n.d.firsts }()
+		case s <- struct{}{}:
 		case <-ctx.Done():
+			if i > 0 {
+				<-slots[0]
+			}
 			return nil, errOffline()
 		}
 	}
+	return sync.OnceFunc(func() {
+		<-slots[1]
+		<-slots[0]
+	}), nil
+}
+
+// poll makes one request for news.
+func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSync, *bridges.Error) {
+	first := n.since == ""
 	req := mautrix.ReqSync{Since: n.since, Timeout: int(wait.Milliseconds()), FilterID: nextFilter, SetPresence: n.shownPresence()}
 	patience := n.d.cfg.Timeout + wait
 	if first {
