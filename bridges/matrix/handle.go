@@ -237,6 +237,7 @@ func (t *turn) redaction(ctx context.Context, r *room, place bridges.Place, ev *
 		}
 		return
 	}
+	t.dropReactions(ctx, r, line)
 	by := t.author(ctx, r, line)
 	t.acquaint(ctx, r, ev.Sender)
 	n := t.n
@@ -267,6 +268,20 @@ func (t *turn) unreact(ctx context.Context, r *room, place bridges.Place, reacti
 		t.put(name, all)
 	}
 	t.reacted(r, place, of.Line, of.User, all[of.User], at)
+}
+
+// dropReactions removes what is stored of reactions to a line that is no more.
+func (t *turn) dropReactions(ctx context.Context, r *room, line id.EventID) {
+	all := t.reactionsTo(ctx, r, line)
+	if len(all) == 0 {
+		return
+	}
+	for _, keys := range all {
+		for _, reaction := range keys {
+			t.putRaw(stateReacted+string(r.id)+"/"+string(reaction), nil)
+		}
+	}
+	t.putRaw(stateReacts+string(r.id)+"/"+string(line), nil)
 }
 
 // echo recognises what the user has sent through this link: its outcome is told where

@@ -415,6 +415,7 @@ func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) erro
 		t := n.begin()
 		defer t.release()
 		defer n.endOf(ctx, t)
+		t.forget(ctx, id.RoomID(room))
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		me := n.selfMember()
@@ -425,8 +426,6 @@ func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) erro
 			t.regroup()
 			t.retitle()
 		}
-		t.putRaw(stateRoom+string(room), nil)
-		t.putRaw(stateSeen+string(room), nil)
 		t.emit(&bridges.Left{Ref: ref, Room: room, Member: me, Self: true, Reason: reason})
 	})
 }

@@ -294,8 +294,7 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	if r == nil {
 		return
 	}
-	t.putRaw(stateRoom+string(rid), nil)
-	t.putRaw(stateSeen+string(rid), nil)
+	defer t.forget(ctx, rid) // with what the last lines have added
 	if !r.open {
 		return
 	}
