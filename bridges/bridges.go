@@ -289,6 +289,7 @@ type Caps struct {
 	Typing  bool // the Network is a Typist here
 	Files   bool // Outgoing.File
 	Read    bool // the Network is a Reader here, and tells what others have read
+	Group   bool // this is a group of rooms (Grouper), not a room: nothing is said there
 	// Resident: the network keeps the user in its rooms by itself. Leave then only
 	// ends the reports about a room; whoever wants to be out for good needs Quit.
 	Resident bool
