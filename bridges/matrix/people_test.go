@@ -117,7 +117,7 @@ func TestReactions(t *testing.T) {
 	bob.Redact(r, one, "")
 	want(l, "one less", func(e *bridges.Reacted) bool { return slices.Equal(e.Keys, []string{"🎉"}) })
 	ref := l.nextRef()
-	l.ok(l.net.React(ref, inRoom(r), bridges.MessageID(line), []string{"👀", "❤"}))
+	l.ok(l.net.React(ref, "token"+fmt.Sprint(ref), inRoom(r), bridges.MessageID(line), []string{"👀", "❤"}))
 	want(l, "the outcome", func(e *bridges.Reacted) bool { return e.Ref == ref && e.Self && len(e.Keys) == 2 })
 	l.stop()
 	l.ended()
@@ -125,7 +125,7 @@ func TestReactions(t *testing.T) {
 	l = openLink(t, srv, Config{}, l.kept).online()
 	l.join(r)
 	ref = l.nextRef()
-	l.ok(l.net.React(ref, inRoom(r), bridges.MessageID(line), []string{"❤"}))
+	l.ok(l.net.React(ref, "token"+fmt.Sprint(ref), inRoom(r), bridges.MessageID(line), []string{"❤"}))
 	want(l, "the outcome", func(e *bridges.Reacted) bool { return e.Ref == ref && slices.Equal(e.Keys, []string{"❤"}) })
 	left := 0
 	for _, ev := range r.Events() {
@@ -163,7 +163,7 @@ func TestTakenBack(t *testing.T) {
 	line := bob.Say(r, "not yours")
 	l.heard("not yours")
 	ref = l.nextRef()
-	l.ok(l.net.Retract(ref, inRoom(r), bridges.MessageID(line), ""))
+	l.ok(l.net.Retract(ref, "token", inRoom(r), bridges.MessageID(line), ""))
 	if f := want(l, "Failed", func(f *bridges.Failed) bool { return f.Ref == ref }); f.Err.Kind != bridges.Forbidden {
 		t.Errorf("failed with %+v", f.Err)
 	}
