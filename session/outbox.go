@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -80,12 +81,24 @@ func (o *outbox) accept(at outplace, b *outbound) {
 		s.refuse(b.st, StanzaError(bridges.NewError(bridges.RateLimited, "")))
 		return
 	}
+	if slices.ContainsFunc(q.waiting, func(w *outbound) bool { return w.repeatedBy(b.st) }) {
+		return // a client that has not seen it shown says it again
+	}
 	b.token, b.at = newToken(), time.Now()
 	if sayable(b.st) {
 		o.store(at, b)
 	}
 	o.add(q, b)
 	q.next()
+}
+
+// repeatedBy tells whether a stanza is the same once more.
+func (b *outbound) repeatedBy(st *component.Stanza) bool {
+	if st.ID == "" || b.st.ID != st.ID || b.st.From != st.From || b.st.Type != st.Type {
+		return false
+	}
+	all := func(*component.Element) bool { return true }
+	return bytes.Equal(component.MarshalChildren(b.st.Element, all), component.MarshalChildren(st.Element, all))
 }
 
 // at is the queue of a place.

@@ -243,6 +243,21 @@ func TestWhatWaitsForALinkThatIsLost(t *testing.T) {
 	})
 }
 
+// What a client repeats while it waits is said once; another line under the same id is
+// another line.
+func TestRepeatedWhileItWaits(t *testing.T) {
+	once(t, func(w *world) {
+		w.net().Hold = true
+		for _, body := range []string{"one", "one", "other"} {
+			w.from("<message from='ALICE/phone' to='#room%net@GW' type='groupchat' id='same'><body>" + body + "</body></message>")
+		}
+		w.wantWaiting(2)
+		w.net().Take()
+		w.expect(`id="same" & <body>one</body>`, `id="same" & <body>other</body>`)
+		w.wantSaidTo("one", "other")
+	})
+}
+
 func TestRefusedIsForgotten(t *testing.T) {
 	once(t, func(w *world) {
 		w.room("<body>refuse this</body>")
