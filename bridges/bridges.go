@@ -154,6 +154,10 @@ const MaxCommit = 8 << 20
 // SealedState begins the names of what Commit stores encrypted.
 const SealedState = "sealed/"
 
+// SessionState begins the names of what the session itself stores of an account; a
+// driver uses others.
+const SessionState = SealedState + "session/"
+
 // Start says under which circumstances a connection is made.
 type Start struct {
 	// Attended: somebody is waiting for this and can choose again. A nick that
@@ -290,6 +294,9 @@ type Caps struct {
 	Files   bool // Outgoing.File
 	Read    bool // the Network is a Reader here, and tells what others have read
 	Group   bool // this is a group of rooms (Grouper), not a room: nothing is said there
+	// Once: the network takes what has a Token once, over restarts of both, and tells the
+	// Token of the user's own lines. What it may not have got is then asked for again.
+	Once bool
 	// Resident: the network keeps the user in its rooms by itself. Leave then only
 	// ends the reports about a room; whoever wants to be out for good needs Quit.
 	Resident bool

@@ -158,6 +158,9 @@ func (r *room) gone() {
 	r.removeSeats()
 	delete(r.rooms, r.jid.Local)
 	r.m.stats.rooms.Add(-1)
+	if r.l.online() {
+		r.l.out.lost(r.jid.Local)
+	}
 	if !r.l.dead {
 		r.l.reconsider()
 	}

@@ -208,9 +208,12 @@ func (r *room) onEntered(ev *bridges.Entered) {
 	r.noteEntered()
 	r.catchingUp = r.rec != nil && len(ev.History) > 0
 	for _, m := range ev.History {
-		r.onMessage(m)
+		if !r.l.out.echo(m, true) {
+			r.onMessage(m)
+		}
 	}
 	r.admitAll()
+	r.l.out.entered(r.jid.Local)
 	if len(r.seats) == 0 && !r.stays() && r.part == nil {
 		r.leaveNetwork("")
 	}

@@ -32,6 +32,10 @@ func (r *room) onGroupchat(st *component.Stanza) {
 		return
 	}
 	caps := r.l.net.Capabilities(bridges.Place{Room: r.id})
+	if caps.Once {
+		r.l.out.say(st, r)
+		return
+	}
 	if refersToLines(&caps) || caps.HTML {
 		r.utter(st, &caps)
 		return
@@ -61,7 +65,7 @@ func (r *room) utter(st *component.Stanza, caps *bridges.Caps) {
 	r.sent++
 	spot := r.spot(caps)
 	r.saying.do(func(done func()) {
-		spot.utter(st, func(q wish) {
+		spot.utter(st, newToken(), func(q wish) {
 			if q.do == nil {
 				r.sent--
 			} else {
@@ -93,7 +97,7 @@ func (w *spoken) outcome(s *Session, ev bridges.Event) {
 		return
 	}
 	s.m.stats.toNetwork.Add(1)
-	w.r.reflect(w.st, id, at)
+	w.r.reflect(w.st, id, at, false)
 }
 
 // lineError says of a lost line whether it may have arrived all the same.
@@ -109,12 +113,13 @@ func lineError(err *bridges.Error) *component.StanzaError {
 }
 
 // reflect shows a line of the user's to all the user's clients once the network
-// has taken it: whole, and with the id the client gave it.
-func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time) {
+// has taken it: whole, and with the id the client gave it. An old one goes where it
+// belongs by its time.
+func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time, old bool) {
 	body, _ := st.Body()
 	now := time.Now()
 	l := line{id: st.ID, net: id, from: r.nick, body: body, at: timeOr(at, now), came: notGiven, self: true, occ: r.self.Identity}
-	r.recordOwn(&l, st, now)
+	r.recordOwn(&l, st, now, old)
 	if body != "" {
 		r.remembered(&l)
 	}

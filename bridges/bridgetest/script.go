@@ -158,6 +158,7 @@ type ScriptNet struct {
 	rooms  map[bridges.RoomID]*ScriptRoom
 	held   []func()
 	lines  int // of the user's
+	tokens []string
 }
 
 func fold(s string) string { return strings.ToLower(s) }

@@ -98,6 +98,7 @@ func (n *ScriptNet) Leave(ref bridges.Ref, room bridges.RoomID, reason string) e
 
 // Send implements bridges.Network. A body that begins with "refuse" is refused.
 func (n *ScriptNet) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) error {
+	n.asked(m.Token)
 	where := string(to.Room) + string(to.User)
 	kind := [...]string{bridges.Text: "say", bridges.Emote: "emote", bridges.Notice: "notice"}[m.Kind]
 	body := m.Body

@@ -346,6 +346,7 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 	for _, ev := range events {
 		n.mu.Lock()
 		r.wrote(ev.ID, ev.Sender)
+		n.remember(ev)
 		n.mu.Unlock()
 	}
 	place := bridges.Place{Room: bridges.RoomID(r.id)}

@@ -80,7 +80,7 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 		if e != nil {
 			return bridges.AsError(e)
 		}
-		n.setOld(false)
+		n.caught()
 		wait = pollTime
 	}
 }
@@ -161,6 +161,18 @@ func (n *network) setOld(old bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.old = old
+}
+
+// caught goes on with what waited for the first answer: nothing that comes from here on
+// was said before.
+func (n *network) caught() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.old = false
+	if !n.caughtUp {
+		n.caughtUp = true
+		n.work()
+	}
 }
 
 func (n *network) client() *mautrix.Client {
