@@ -61,6 +61,7 @@ type Info struct {
 	PromptDesc   string    // one sentence of help with it
 	FoldsCase    bool      // names that differ in the case of ASCII letters only are the same, on every network
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
+	Addresses    bool      // everybody in a room shows an Address, which is the Identity, too: rooms are not anonymous
 }
 
 // NetworkInfo is a network the operator has listed.
@@ -221,6 +222,9 @@ const (
 	Text   MessageKind = iota
 	Emote              // "/me" without the "/me "
 	Notice             // from a program, not to be answered by one
+	// NewSubject is an old change of a room's subject, which became Body: with Replay
+	// only. What happens now is SubjectChanged.
+	NewSubject
 )
 
 // Outgoing is what a user says. Only parts whose capability the place has are
@@ -372,7 +376,9 @@ type Member struct {
 
 // Subject is a room's subject with who set it and when, as far as known.
 type Subject struct {
-	Text string
-	By   string // nick, or a server's name
-	At   time.Time
+	Text     string
+	By       string // nick, or a server's name
+	At       time.Time
+	Identity string    // of By, as Member.Identity has it; empty: not known
+	ID       MessageID // what the network calls the change, where it does and plays changes back
 }

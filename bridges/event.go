@@ -169,6 +169,7 @@ type SubjectChanged struct {
 	Ref     Ref
 	Room    RoomID
 	Subject Subject
+	Replay  bool // it may have been reported before, under the same Subject.ID
 }
 
 // ModeChanged: a setting of the room changed that has no event of its own.

@@ -225,7 +225,7 @@ func (s *Session) onRoomEvent(l *link, ev bridges.Event) {
 		s.inRoom(l, ev.Room, func(r *room) { r.onUpdated(ev) })
 	case *bridges.SubjectChanged:
 		if ev.Ref == 0 || !s.settle(ev.Ref, ev) {
-			s.inRoom(l, ev.Room, func(r *room) { r.onSubject(ev) })
+			s.inRoom(l, ev.Room, func(r *room) { r.onSubject(ev, "") })
 		}
 	case *bridges.ModeChanged:
 		s.inRoom(l, ev.Room, func(r *room) { r.onMode(ev) })

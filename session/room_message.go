@@ -158,6 +158,10 @@ func (r *room) onMessage(ev *bridges.Message) {
 
 // heard stores and shows a line from the network.
 func (r *room) heard(ev *bridges.Message) {
+	if ev.Kind == bridges.NewSubject {
+		r.recordOldSubject(ev)
+		return
+	}
 	if ev.Replaces != "" || ev.ReplyTo != nil || r.hearing.busy {
 		r.heardAbout(ev)
 		return
@@ -220,24 +224,6 @@ func (r *room) say(text string) {
 	r.each(func(st *seat) {
 		r.send(component.NewMessage(r.jid, st.jid, "groupchat", id).Elem("", "body", text))
 	})
-}
-
-// setSubject asks the network for another subject (XEP-0045 section 8.1).
-func (r *room) setSubject(st *component.Stanza, text string) {
-	setter, ok := r.l.net.(bridges.SubjectSetter)
-	if !ok || r.state != roomIn {
-		r.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
-		return
-	}
-	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", " ")), " ")
-	r.act(r.l, outcomeFunc(func(ev bridges.Event) {
-		switch ev := ev.(type) {
-		case *bridges.SubjectChanged:
-			r.onSubject(ev)
-		case *bridges.Failed:
-			r.refuse(st, StanzaError(ev.Err))
-		}
-	}), func(ref bridges.Ref) error { return setter.SetSubject(ref, r.id, text) })
 }
 
 func cutText(n int) string {

@@ -359,6 +359,9 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 	at := map[bridges.MessageID]int{}
 	for _, ev := range events {
 		if ev.StateKey != nil {
+			if ev.Type.Type == event.StateTopic.Type && *ev.StateKey == "" && place.Room != "" {
+				out = append(out, t.oldTopic(r, place, ev))
+			}
 			continue
 		}
 		plain, _ := t.opened(ctx, r, ev)
@@ -382,6 +385,19 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 		out = append(out, m)
 	}
 	return out
+}
+
+// oldTopic is an event that once gave a room its subject.
+func (t *turn) oldTopic(r *room, place bridges.Place, ev *event.Event) *bridges.Message {
+	n := t.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, by := topic(r, ev), n.memberOf(r, ev.Sender)
+	by.Role, by.Affiliation = bridges.RoleNone, 0
+	return &bridges.Message{
+		Place: place, From: by, Self: ev.Sender == n.creds.user, Kind: bridges.NewSubject, Body: s.Text,
+		ID: s.ID, At: s.At, Replay: true,
+	}
 }
 
 // Leave ends the reports about a room; the user stays in it.

@@ -45,6 +45,7 @@ type roomState struct {
 	Topic      string                `json:"topic,omitempty"`
 	TopicBy    id.UserID             `json:"topic_by,omitempty"`
 	TopicAt    int64                 `json:"topic_at,omitempty"` // milliseconds
+	TopicID    id.EventID            `json:"topic_id,omitempty"`
 	Avatar     string                `json:"avatar,omitempty"`
 	JoinRule   string                `json:"join,omitempty"`
 	Visibility string                `json:"visibility,omitempty"`
@@ -131,9 +132,9 @@ func (r *room) subject() *bridges.Subject {
 	if r.Topic == "" {
 		return nil
 	}
-	s := &bridges.Subject{Text: r.Topic}
+	s := &bridges.Subject{Text: r.Topic, ID: bridges.MessageID(r.TopicID)}
 	if r.TopicBy != "" {
-		s.By = r.nickOf(r.TopicBy)
+		s.By, s.Identity = r.nickOf(r.TopicBy), string(r.TopicBy)
 	}
 	if r.TopicAt > 0 {
 		s.At = time.UnixMilli(r.TopicAt)
@@ -245,7 +246,7 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		if !set(&r.Topic, cutBytes(o.str("topic"), maxLine)) {
 			return false
 		}
-		r.TopicBy, r.TopicAt = ev.Sender, ev.Timestamp
+		r.TopicBy, r.TopicAt, r.TopicID = ev.Sender, ev.Timestamp, ev.ID
 		return true
 	},
 	"m.room.avatar":             func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },
