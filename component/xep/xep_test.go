@@ -53,6 +53,8 @@ var roundTrips = []struct {
 	write func(*component.Out)
 	read  func(*component.Element) any
 }{
+	{name: "upload slot", value: Slot{Put: "https://up.example/p?a=1&b=2", Get: "https://up.example/g", Headers: [][2]string{{"Authorization", "Bearer x"}, {"Cookie", "a=b"}}},
+		read: func(e *component.Element) any { v, _ := ParseSlot(e); return v }},
 	{name: "muc join", value: MUCJoin{Password: "cauldron", History: History{
 		MaxStanzas: number(20), MaxChars: number(65000), Seconds: number(0), Since: time.Date(2026, 5, 1, 20, 30, 1, 5e6, time.UTC),
 	}}, read: func(e *component.Element) any { v, _ := ParseMUCJoin(e); return v }},
