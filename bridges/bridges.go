@@ -258,6 +258,20 @@ type File struct {
 	Width    int    // pixels of a picture or film, 0: not known
 	Height   int
 	Duration time.Duration // of sound or film, 0: not known
+
+	Desc      string     // what it shows, in words; empty: they are not said
+	Thumbnail *Thumbnail // a small picture of it; nil: there is none
+	Sticker   bool       // a picture that stands for a word
+	Voice     bool       // a voice message
+	Encrypted bool       // it lies on the network so that only its readers can read it
+}
+
+// Thumbnail is a small picture of a file.
+type Thumbnail struct {
+	Ref    string // as File.Ref
+	Type   string // media type; empty: not known
+	Width  int    // pixels, 0: not known
+	Height int
 }
 
 // Media is a file being read.
