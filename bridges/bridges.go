@@ -247,6 +247,16 @@ type Upload struct {
 	// read. It blocks under ctx, for a worker, and may be called again. The error is an
 	// *Error with words for the user.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Thumbnail makes a small form of a picture; nil, and nil from it: there is none. It
+	// blocks under ctx and may read the file once more.
+	Thumbnail func(ctx context.Context) (*SmallPicture, error)
+}
+
+// SmallPicture is a small form of a picture.
+type SmallPicture struct {
+	Data          []byte
+	Type          string // media type
+	Width, Height int    // pixels
 }
 
 // File is a file that somebody sent.

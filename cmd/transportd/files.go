@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -134,5 +135,20 @@ func (f *gatewayFiles) Upload(address, name, typ string, size int64) *bridges.Up
 	if !files.Fetchable(address) {
 		return nil
 	}
-	return f.fetcher.Upload(address, name, typ, size)
+	u := f.fetcher.Upload(address, name, typ, size)
+	if u.Size <= picture.MaxInput {
+		u.Thumbnail = func(ctx context.Context) (*bridges.SmallPicture, error) {
+			in, err := u.Open(ctx)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = in.Close() }()
+			data, typ, size, err := picture.Thumbnail(ctx, in)
+			if errors.Is(err, picture.ErrSmall) {
+				return nil, nil
+			}
+			return &bridges.SmallPicture{Data: data, Type: typ, Width: size.X, Height: size.Y}, err
+		}
+	}
+	return u
 }
