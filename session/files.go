@@ -205,7 +205,9 @@ func (s *Session) copyFiles(l *link, ev *bridges.Message, then func([]copied)) {
 	for i := range ev.Files {
 		f := &ev.Files[i]
 		s.copyFile(ctx, opener, f, func(address string, err error) {
-			out[i].address, out[i].err = address, bridges.AsError(err)
+			if out[i].address, out[i].err = address, bridges.AsError(err); err != nil {
+				s.log.Debug("a file is not copied to the user's server", "error", err)
+			}
 			if address == "" || f.Thumbnail == nil || s.fileLink(l, thumbnail(f)) != "" {
 				done()
 				return

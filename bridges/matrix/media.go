@@ -82,7 +82,7 @@ func (n *network) OpenMedia(ctx context.Context, ref string) (*bridges.Media, er
 	}
 	m := &bridges.Media{ReadCloser: resp.Body, Type: mediaType(resp.Header.Get("Content-Type")), Size: resp.ContentLength}
 	if sealed != nil {
-		m.ReadCloser, m.Type = &sealedFile{sealed.DecryptStream(resp.Body), resp.Body}, ""
+		m.ReadCloser, m.Type = &sealedFile{ReadCloser: sealed.DecryptStream(resp.Body), body: resp.Body}, ""
 	}
 	return m, nil
 }
@@ -92,15 +92,20 @@ func (n *network) OpenMedia(ctx context.Context, ref string) (*bridges.Media, er
 type sealedFile struct {
 	io.ReadCloser
 	body io.Closer
+	end  error // how it ended
 }
 
 func (f *sealedFile) Read(p []byte) (int, error) {
+	if f.end != nil {
+		return 0, f.end
+	}
 	n, err := f.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) { // only now it is known whether it is right
 		if e := f.ReadCloser.Close(); e != nil {
-			return n, e
+			err = e
 		}
 	}
+	f.end = err
 	return n, err
 }
 
@@ -185,8 +190,10 @@ func (n *network) uploadThumbnail(ctx context.Context, r *room, f *bridges.Uploa
 	ctx, cancel := context.WithTimeout(ctx, thumbnailTime)
 	defer cancel()
 	t, err := f.Thumbnail(ctx)
-	if err != nil || t == nil {
+	if err != nil {
 		n.log.Debug("matrix: a picture goes without a thumbnail", "error", err)
+	}
+	if err != nil || t == nil {
 		return
 	}
 	url, sealed, failed := n.upload(ctx, r, &counter{Reader: bytes.NewReader(t.Data)}, mautrix.ReqUploadMedia{ContentLength: int64(len(t.Data)), ContentType: t.Type})

@@ -35,6 +35,9 @@ func readMedia(t *testing.T, l *linked, ref string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n, err := m.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("behind the end of %s: %d, %v", ref, n, err)
+	}
 	return string(b)
 }
 
