@@ -9,11 +9,11 @@ import (
 	"transportd/component/xep"
 )
 
-// heardPrivate takes a one-to-one line of a network that refers to lines: what it is
-// about is looked up, and one that is repeated is dropped.
+// heardPrivate takes a one-to-one line of a network that refers to lines, or with files:
+// what it is about is looked up, one that is repeated is dropped, files are copied.
 func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
 	if c.hearing.full() {
-		s.tellPrivate(c, ev, nil)
+		s.tellPrivate(c, ev, nil, nil)
 		return
 	}
 	l := c.l
@@ -26,9 +26,14 @@ func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
 				return
 			}
 			s.refersTo(c, ev, func(replaces, answers string) {
-				s.tellPrivate(c, ev, func(k *keptMessage, part *piece) { s.adornPrivate(k, c, part, replaces, answers) })
-				done()
-				l.compared()
+				s.copyFiles(l, ev, func(put []copied) {
+					s.tellPrivate(c, ev, put, func(k *keptMessage, part *piece) {
+						s.adornPrivate(k, c, part, replaces, answers)
+						replaces, answers = "", "" // the first part has them
+					})
+					done()
+					l.compared()
+				})
 			})
 		})
 	})
@@ -49,7 +54,7 @@ func (s *Session) refersTo(c *contact, ev *bridges.Message, then func(replaces, 
 	if ev.ReplyTo != nil {
 		answered = ev.ReplyTo.ID
 	}
-	s.shownAs(c, ev.Replaces, func(replaces string) {
+	s.shownAs(c, replaced(ev), func(replaces string) {
 		s.shownAs(c, answered, func(answers string) { then(replaces, answers) })
 	})
 }
@@ -130,12 +135,14 @@ func (s *Session) onPrivateRetracted(l *link, ev *bridges.Retracted) {
 	if ev.Self {
 		return
 	}
-	s.privateAbout(l, &ev.By, ev.Place.User, ev.ID, ev.At, func(o *component.Out, id string) {
-		o.Elem("", "body", "/me takes back a message")
-		xep.AppendRetract(o, id)
-		xep.Fallback{For: xep.NSRetract, WholeBody: true, WholeSubject: true}.AppendTo(o)
-		xep.Store.AppendTo(o)
-	})
+	for n := range 2 { // also what was said about a file, where it was one
+		s.privateAbout(l, &ev.By, ev.Place.User, partOf(ev.ID, n+1), ev.At, func(o *component.Out, id string) {
+			o.Elem("", "body", "/me takes back a message")
+			xep.AppendRetract(o, id)
+			xep.Fallback{For: xep.NSRetract, WholeBody: true, WholeSubject: true}.AppendTo(o)
+			xep.Store.AppendTo(o)
+		})
+	}
 }
 
 // privateAbout delivers something about an earlier one-to-one line.

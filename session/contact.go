@@ -260,21 +260,21 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	c = s.contact(l, ev.Place.User, ev.From.Nick)
 	c.nick, c.address = ev.From.Nick, ev.From.Address
 	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
-	if refersToLines(&caps) {
+	if refersToLines(&caps) || len(ev.Files) > 0 || c.hearing.busy {
 		s.heardPrivate(c, ev)
 		return
 	}
-	s.tellPrivate(c, ev, nil)
+	s.tellPrivate(c, ev, nil, nil)
 }
 
-// tellPrivate stores and delivers a private line; adorn gives it what it says beside
-// its text.
-func (s *Session) tellPrivate(c *contact, ev *bridges.Message, adorn func(*keptMessage, *piece)) {
+// tellPrivate stores and delivers a private line, whose files lie at put; adorn gives it
+// what it says beside its text.
+func (s *Session) tellPrivate(c *contact, ev *bridges.Message, put []copied, adorn func(*keptMessage, *piece)) {
 	if len(ev.Files) == 0 {
 		s.tellPart(c, &piece{Message: ev}, adorn)
 		return
 	}
-	for _, part := range s.split(c.l, ev) {
+	for _, part := range s.split(c.l, ev, put) {
 		s.tellPart(c, &part, adorn)
 	}
 }
