@@ -37,6 +37,7 @@ type Session struct {
 	accounts    []StoredAccount
 	choices     map[string]*choice // by the room's local part
 	defaults    Defaults
+	heard       time.Time // of a client of the user's, while lines waited for one
 	writes      []write
 	registered  bool                // has at least one account
 	unread      bool                // what is stored could not be read yet
