@@ -19,6 +19,7 @@ func (s *Session) onStanza(st *component.Stanza) {
 		return
 	}
 	if isOwn(st) {
+		s.ownCame(st)
 		return
 	}
 	if len(s.late) > 0 && st.From.Resource != "" && st.Type != "error" && st.Type != "unavailable" {

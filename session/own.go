@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,18 @@ const silence = 10 * time.Second
 // gateway's wish: clients send from full addresses.
 func isOwn(st *component.Stanza) bool {
 	return st.Kind == component.KindMessage && st.Type == "chat" && st.From.Resource == "" && strings.HasPrefix(st.ID, ownPrefix)
+}
+
+// ownCame takes such a message, which therefore the server has sent.
+func (s *Session) ownCame(st *component.Stanza) {
+	i := slices.IndexFunc(s.way, func(w onWay) bool { return w.k.own && w.k.id == st.ID && w.k.from.Bare() == st.To.Bare() })
+	if i < 0 {
+		return
+	}
+	if !s.way[i].safe {
+		s.settled(&s.way[i].k, false)
+	}
+	s.way = slices.Delete(s.way, i, i+1)
 }
 
 // onOwn is a line that the user said with another client of the network's.

@@ -18,9 +18,10 @@ const domain = "matrix.localhost"
 
 // site is an XMPP server with its transportd.
 type site struct {
-	name    string
-	server  *XMPPServer
-	gateway *Gateway
+	name       string
+	server     *XMPPServer
+	gateway    *Gateway
+	privileged bool // the server lets transportd act for its users (XEP-0356)
 }
 
 // world is what the scenarios share.
@@ -69,8 +70,10 @@ func (w *world) start() error {
 	defer cancel()
 	var prosody, ejabberd *XMPPServer
 	o := XMPPOptions{Components: []string{domain}}
+	privileged := o
+	privileged.Privileged = o.Components
 	err := Together(
-		func() (err error) { prosody, err = w.env.StartProsody(ctx, o); return },
+		func() (err error) { prosody, err = w.env.StartProsody(ctx, privileged); return },
 		func() (err error) { ejabberd, err = w.env.StartEjabberd(ctx, o); return },
 		func() (err error) { w.xmpp, err = w.env.StartXMPPClients(); return },
 		func() (err error) { w.matrix, err = w.env.StartMatrixClients(); return },
@@ -90,7 +93,7 @@ func (w *world) start() error {
 		if err != nil {
 			return err
 		}
-		w.sites = append(w.sites, &site{x.Name, x, g})
+		w.sites = append(w.sites, &site{x.Name, x, g, x == prosody})
 	}
 	return nil
 }
