@@ -25,10 +25,11 @@ const maxUpload = 200_000
 
 // site is an XMPP server with its transportd.
 type site struct {
-	name    string
-	domain  string // of the gateway
-	server  *XMPPServer
-	gateway *Gateway
+	name       string
+	domain     string // of the gateway
+	server     *XMPPServer
+	gateway    *Gateway
+	privileged bool // the server lets transportd act for its users (XEP-0356)
 }
 
 // world is what the scenarios share.
@@ -81,8 +82,10 @@ func (w *world) start() error {
 	defer cancel()
 	var prosody, ejabberd *XMPPServer
 	o := XMPPOptions{Components: []string{domain, linksDomain}, Upload: maxUpload}
+	privileged := o
+	privileged.Privileged = []string{domain}
 	err := Together(
-		func() (err error) { prosody, err = w.env.StartProsody(ctx, o); return },
+		func() (err error) { prosody, err = w.env.StartProsody(ctx, privileged); return },
 		func() (err error) { ejabberd, err = w.env.StartEjabberd(ctx, o); return },
 		func() (err error) { w.xmpp, err = w.env.StartXMPPClients(); return },
 		func() (err error) { w.matrix, err = w.env.StartMatrixClients(); return },
@@ -102,10 +105,10 @@ func (w *world) start() error {
 		if err != nil {
 			return err
 		}
-		w.sites = append(w.sites, &site{x.Name, domain, x, g})
+		w.sites = append(w.sites, &site{x.Name, domain, x, g, x == prosody})
 	}
 	g, err := w.env.StartTransportd(ctx, GatewayOptions{Domain: linksDomain, XMPP: prosody, Matrix: true, NoUpload: true})
-	w.links = &site{"links", linksDomain, prosody, g}
+	w.links = &site{"links", linksDomain, prosody, g, false}
 	return err
 }
 
