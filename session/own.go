@@ -48,7 +48,7 @@ func (s *Session) onOwn(l *link, ev *bridges.Message) {
 	c := s.contact(l, ev.Place.User, s.calledBy(ev))
 	c.asked = true
 	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
-	if !refersToLines(&caps) && len(ev.Files) == 0 || c.hearing.full() {
+	if !refersToLines(&caps) && len(ev.Files) == 0 && !c.hearing.busy || c.hearing.full() {
 		s.tellOwn(c, ev, nil, nil)
 		return
 	}
