@@ -155,20 +155,25 @@ var serial atomic.Int64
 // meet logs anna in on Matrix and ben in on XMPP, who registers his account.
 func meet(t *testing.T, s *site, scenario string) *pair {
 	t.Helper()
+	return shared.meet(t, s, scenario)
+}
+
+func (w *world) meet(t *testing.T, s *site, scenario string) *pair {
+	t.Helper()
 	own := fmt.Sprintf("%s%d", scenario, serial.Add(1))
 	anna, ben := "anna"+own, "ben"+own
 	p := &pair{
 		T: t, site: s, annaID: MatrixID(anna), benID: MatrixID(ben), alias: own,
 		annaAddress: anna + "%" + MatrixDomain + "@" + domain,
 	}
-	p.try(shared.homeserver.AddUsers(p.wait(), anna, ben))
+	p.try(w.homeserver.AddUsers(p.wait(), anna, ben))
 	p.try(s.server.AddUsers(p.wait(), ben))
-	p.anna = must[*MatrixClient](p)(shared.matrix.Login(p.wait(), shared.homeserver, anna, "phone"))
-	p.xmpp = must[*XMPPClient](p)(shared.xmpp.Connect(p.wait(), s.server, ben, "phone"))
+	p.anna = must[*MatrixClient](p)(w.matrix.Login(p.wait(), w.homeserver, anna, "phone"))
+	p.xmpp = must[*XMPPClient](p)(w.xmpp.Connect(p.wait(), s.server, ben, "phone"))
 	t.Cleanup(func() { _ = p.xmpp.Disconnect() })
 	p.send(`<presence/>`)
 	answer := must[Stanza](p)(p.xmpp.Request(p.wait(), "set", domain, `<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>`+
-		field("FORM_TYPE", "jabber:iq:register")+field("user", p.benID)+field("password", MatrixPassword(ben))+field("homeserver", shared.homeserver.URL)+`</x></query>`))
+		field("FORM_TYPE", "jabber:iq:register")+field("user", p.benID)+field("password", MatrixPassword(ben))+field("homeserver", w.homeserver.URL)+`</x></query>`))
 	if answer.Attr("type") != "result" {
 		t.Fatalf("the registration is answered by %s", answer)
 	}
