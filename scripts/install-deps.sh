@@ -19,6 +19,8 @@ test="$test python3-slixmpp-lib:python3-slixmpp-lib"
 test="$test prosody-modules:/usr/lib/prosody/modules/mod_privilege/mod_privilege.lua"
 test="$test python3-matrix-nio:/usr/lib/python3/dist-packages/nio/__init__.py"
 test="$test python3-olm:/usr/lib/python3/dist-packages/olm/__init__.py"
+# The other side of a login with SCRAM-SHA-256.
+test="$test gsasl:gsasl"
 # A browser for Converse.js, driven from Node.js, and a screen for Gajim.
 test="$test chromium:chromium nodejs:node npm:npm gajim:gajim xvfb:Xvfb dbus-daemon:dbus-daemon"
 # The server's programs; the tests make clusters of their own. The first is only
