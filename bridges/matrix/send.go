@@ -59,6 +59,9 @@ func (n *network) send(ctx context.Context, ref bridges.Ref, to bridges.Place, m
 			r.sent(ev)
 		}
 		r.wrote(ev, n.creds.user)
+		if m.Thread != "" {
+			r.inThread(id.EventID(m.Thread), ev)
+		}
 	}
 	place, _ := n.place(r)
 	n.mu.Unlock()
@@ -136,6 +139,7 @@ func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (ev
 		res.ReplyTo = t.author(ctx, r, id.EventID(m.ReplyTo))
 	}
 	n.mu.Lock()
+	res.ThreadLast = r.threads[id.EventID(m.Thread)]
 	for _, who := range m.Mentions {
 		user := id.UserID(who)
 		res.Mentions = append(res.Mentions, mention{user, r.nickOf(user)})
