@@ -50,6 +50,7 @@ type network struct {
 	waiting  map[id.RoomID][]chan struct{} // for a room to be in an answer
 	sent     map[string]*sending           // lines on their way, by transaction id
 	jobs     jobs
+	watches  []*watch // under mu
 	presence event.Presence
 	machine  cipher // nil: what is encrypted cannot be read
 	unread   map[id.SessionID][]unreadable
@@ -89,6 +90,7 @@ func (n *network) reset() {
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
 	n.waiting, n.sent = map[id.RoomID][]chan struct{}{}, map[string]*sending{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
+	n.watches = nil
 	n.machine, n.unread = nil, map[id.SessionID][]unreadable{}
 }
 

@@ -35,6 +35,7 @@ type room struct {
 	polls   map[id.EventID]*poll
 	threads map[id.EventID]id.EventID // the last line heard of each, by its first
 	typing  []id.UserID
+	asked   *askedTopic // under mu; nil: none
 }
 
 // roomState is what is stored of a room.

@@ -303,6 +303,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.StateKey == nil {
 		return false
 	}
+	t.n.mu.Lock()
+	t.n.shows(r.id, ev)
+	t.n.mu.Unlock()
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
 	}
@@ -327,7 +330,7 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	}
 	switch ev.Type.Type {
 	case event.StateTopic.Type:
-		t.emit(&bridges.SubjectChanged{Room: bridges.RoomID(r.id), Subject: bridges.Subject{Text: r.Topic, By: r.nickOf(ev.Sender), At: time.UnixMilli(ev.Timestamp)}})
+		t.emit(&bridges.SubjectChanged{Ref: r.shownAs(ev.Sender == n.creds.user, r.Topic), Room: bridges.RoomID(r.id), Subject: bridges.Subject{Text: r.Topic, By: r.nickOf(ev.Sender), At: time.UnixMilli(ev.Timestamp)}})
 	case event.StatePowerLevels.Type:
 		t.standings(r, was, r.nickOf(ev.Sender))
 	case event.StateEncryption.Type:
