@@ -8,11 +8,17 @@ import (
 	"transportd/component/xep"
 )
 
-// heardPrivate takes a one-to-one line of a network that refers to lines: what it is
-// about is looked up, and one that is repeated is dropped.
+// heardPrivate takes a one-to-one line of a network that refers to lines, or with files:
+// what it is about is looked up, one that is repeated is dropped, files are copied.
 func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
+	tell, files := s.tellPrivate, ev
+	if ev.Self {
+		if tell = s.tellOwn; !s.showsOwn() {
+			files = &bridges.Message{} // nobody reads them
+		}
+	}
 	if c.hearing.full() {
-		s.tellPrivate(c, ev, nil)
+		tell(c, ev, nil, nil)
 		return
 	}
 	l := c.l
@@ -25,9 +31,14 @@ func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
 				return
 			}
 			s.refersTo(c, ev, func(replaces, answers string) {
-				s.tellPrivate(c, ev, func(k *keptMessage, part *piece) { s.adornPrivate(k, c, part, replaces, answers) })
-				done()
-				l.compared()
+				s.copyFiles(l, files, func(put []copied) {
+					tell(c, ev, put, func(k *keptMessage, part *piece) {
+						s.adornPrivate(k, c, part, replaces, answers)
+						replaces, answers = "", "" // the first part has them
+					})
+					done()
+					l.compared()
+				})
 			})
 		})
 	})
@@ -48,7 +59,7 @@ func (s *Session) refersTo(c *contact, ev *bridges.Message, then func(replaces, 
 	if ev.ReplyTo != nil {
 		answered = ev.ReplyTo.ID
 	}
-	s.shownAs(c, ev.Replaces, func(replaces string) {
+	s.shownAs(c, replaced(ev), func(replaces string) {
 		s.shownAs(c, answered, func(answers string) { then(replaces, answers) })
 	})
 }
@@ -98,12 +109,14 @@ func (s *Session) onPrivateReacted(l *link, ev *bridges.Reacted) {
 
 // onPrivateRetracted shows that a person took a line back, or the user.
 func (s *Session) onPrivateRetracted(l *link, ev *bridges.Retracted) {
-	s.privateAbout(l, &ev.By, ev.Self, ev.Place.User, ev.ID, ev.At, func(o *component.Out, id string) {
-		o.Elem("", "body", "/me takes back a message")
-		xep.AppendRetract(o, id)
-		xep.Fallback{For: xep.NSRetract, WholeBody: true, WholeSubject: true}.AppendTo(o)
-		xep.Store.AppendTo(o)
-	})
+	for n := range 2 { // also what was said about a file, where it was one
+		s.privateAbout(l, &ev.By, ev.Self, ev.Place.User, partOf(ev.ID, n+1), ev.At, func(o *component.Out, id string) {
+			o.Elem("", "body", "/me takes back a message")
+			xep.AppendRetract(o, id)
+			xep.Fallback{For: xep.NSRetract, WholeBody: true, WholeSubject: true}.AppendTo(o)
+			xep.Store.AppendTo(o)
+		})
+	}
 }
 
 // privateAbout delivers something about an earlier one-to-one line: of somebody's, or

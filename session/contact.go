@@ -91,12 +91,18 @@ func (s *Session) personMessage(st *component.Stanza, addr bridges.Address) {
 	if !sayable(st) {
 		return
 	}
-	s.withLink(st, addr.Network, func(l *link) {
+	say := func(l *link) {
 		id := l.net.UserID(addr.Name)
 		c := s.contact(l, id, addr.Name)
 		c.via, c.asked = "", true
 		s.sayPrivate(st, c)
-	})
+	}
+	if l := s.existing(addr.Network); l != nil && l.keepsWaiting() {
+		say(l)
+		l.start(true)
+		return
+	}
+	s.withLink(st, addr.Network, say)
 }
 
 // onPrivate is a private message to an occupant (XEP-0045 section 7.5).
@@ -145,6 +151,10 @@ func (s *Session) privateWords(st *component.Stanza, n native) (bridges.Outgoing
 // sayPrivate says something to a person, in as good a form as the network has.
 func (s *Session) sayPrivate(st *component.Stanza, c *contact) {
 	caps := c.l.net.Capabilities(bridges.Place{User: c.id})
+	if caps.Once {
+		c.l.out.tell(st, c)
+		return
+	}
 	if !refersToLines(&caps) && !caps.HTML {
 		if out, ok := s.privateWords(st, native{}); ok {
 			s.sendPrivate(st, c, wish{do: func(ref bridges.Ref) error { return c.l.net.Send(ref, bridges.Place{User: c.id}, out) }})
@@ -157,7 +167,7 @@ func (s *Session) sayPrivate(st *component.Stanza, c *contact) {
 	}
 	spot := c.spot(s, &caps)
 	c.saying.do(func(done func()) {
-		spot.utter(st, func(q wish) {
+		spot.utter(st, newToken(), func(q wish) {
 			if q.do != nil {
 				s.sendPrivate(st, c, q)
 			}
@@ -204,10 +214,7 @@ func (s *Session) sendPrivate(st *component.Stanza, c *contact, q wish) {
 			return
 		}
 		s.m.stats.toNetwork.Add(1)
-		s.recordSent(st, c, id, timeOr(at, time.Now()))
-		if xep.WantsReceipt(st.Element) && st.ID != "" {
-			s.receipt(st)
-		}
+		s.tookPrivate(st, c, id, at)
 	}), q.do)
 }
 
@@ -254,21 +261,21 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	c = s.contact(l, ev.Place.User, ev.From.Nick)
 	c.nick, c.address = ev.From.Nick, ev.From.Address
 	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
-	if refersToLines(&caps) {
+	if refersToLines(&caps) || len(ev.Files) > 0 || c.hearing.busy {
 		s.heardPrivate(c, ev)
 		return
 	}
-	s.tellPrivate(c, ev, nil)
+	s.tellPrivate(c, ev, nil, nil)
 }
 
-// tellPrivate stores and delivers a private line; adorn gives it what it says beside
-// its text.
-func (s *Session) tellPrivate(c *contact, ev *bridges.Message, adorn func(*keptMessage, *piece)) {
+// tellPrivate stores and delivers a private line, whose files lie at put; adorn gives it
+// what it says beside its text.
+func (s *Session) tellPrivate(c *contact, ev *bridges.Message, put []copied, adorn func(*keptMessage, *piece)) {
 	if len(ev.Files) == 0 {
 		s.tellPart(c, &piece{Message: ev}, adorn)
 		return
 	}
-	for _, part := range s.split(c.l, ev) {
+	for _, part := range s.split(c.l, ev, put) {
 		s.tellPart(c, &part, adorn)
 	}
 }

@@ -161,6 +161,9 @@ func (s *Session) onEvent(l *link, ev bridges.Event) {
 			s.settle(ev.Ref, ev)
 			return
 		}
+		if l.out.echo(ev, false) {
+			return
+		}
 		l.said(ev)
 		if ev.Place.Room != "" {
 			if r := s.byID(l, ev.Place.Room); r != nil {
@@ -170,7 +173,7 @@ func (s *Session) onEvent(l *link, ev bridges.Event) {
 		}
 		s.onPrivateMessage(l, ev)
 	case *bridges.Reacted:
-		if ev.Ref != 0 && s.settle(ev.Ref, ev) {
+		if ev.Ref != 0 && s.settle(ev.Ref, ev) || l.out.pending(ev.Token) {
 			return
 		}
 		if ev.Place.Room == "" {
@@ -179,7 +182,7 @@ func (s *Session) onEvent(l *link, ev bridges.Event) {
 		}
 		s.inRoom(l, ev.Place.Room, func(r *room) { r.onReacted(ev) })
 	case *bridges.Retracted:
-		if ev.Ref != 0 && s.settle(ev.Ref, ev) {
+		if ev.Ref != 0 && s.settle(ev.Ref, ev) || l.out.pending(ev.Token) {
 			return
 		}
 		if ev.Place.Room == "" {
@@ -229,7 +232,7 @@ func (s *Session) onRoomEvent(l *link, ev bridges.Event) {
 		s.inRoom(l, ev.Room, func(r *room) { r.onUpdated(ev) })
 	case *bridges.SubjectChanged:
 		if ev.Ref == 0 || !s.settle(ev.Ref, ev) {
-			s.inRoom(l, ev.Room, func(r *room) { r.onSubject(ev) })
+			s.inRoom(l, ev.Room, func(r *room) { r.onSubject(ev, "") })
 		}
 	case *bridges.ModeChanged:
 		s.inRoom(l, ev.Room, func(r *room) { r.onMode(ev) })

@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
@@ -14,8 +15,12 @@ import (
 // SetSubject implements bridges.SubjectSetter.
 func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) error {
 	return n.do(ref, string(room), func(ctx context.Context) {
+		var sent id.EventID
 		err := n.retried(ctx, func(ctx context.Context) error {
-			_, err := n.client().SendStateEvent(ctx, id.RoomID(room), event.StateTopic, "", map[string]any{"topic": text})
+			resp, err := n.client().SendStateEvent(ctx, id.RoomID(room), event.StateTopic, "", map[string]any{"topic": text})
+			if err == nil {
+				sent = resp.EventID
+			}
 			return err
 		})
 		if err != nil {
@@ -27,9 +32,10 @@ func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) 
 		defer n.endOf(ctx, t)
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		ev := &bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text}}
+		now := time.Now()
+		ev := &bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text, At: now, Identity: string(n.creds.user), ID: bridges.MessageID(sent)}}
 		if r := n.rooms[id.RoomID(room)]; r != nil {
-			r.Topic, r.TopicBy = text, n.creds.user // its echo is nothing new then
+			r.Topic, r.TopicBy, r.TopicAt, r.TopicID = text, n.creds.user, now.UnixMilli(), sent // its echo is nothing new then
 			ev.Subject.By = r.nickOf(n.creds.user)
 			t.put(stateRoom+string(room), r.roomState)
 		}
