@@ -20,6 +20,7 @@ type contact struct {
 	room   id.RoomID
 	nick   string
 	avatar string // mxc:
+	last   int64  // when something was said in the room, milliseconds, as of when the contacts were found
 }
 
 // invite is a room the user is asked into.
@@ -82,7 +83,7 @@ func (t *turn) updateContacts() {
 		c := now[user]
 		if c == nil || r.Last > n.rooms[c.room].Last || r.Last == n.rooms[c.room].Last && rid > c.room {
 			face := r.Faces[user]
-			now[user] = &contact{room: rid, nick: person(user, face.Name).Nick, avatar: face.Avatar}
+			now[user] = &contact{room: rid, nick: person(user, face.Name).Nick, avatar: face.Avatar, last: r.Last}
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(n.contacts)) {

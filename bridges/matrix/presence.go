@@ -46,8 +46,8 @@ func (n *network) nextCurious(asked int) (user id.UserID, ok bool) {
 		if c == nil || n.present[u] { // gone, or the sync loop was told
 			continue
 		}
-		if r := n.rooms[c.room]; r != nil && r.Last > last {
-			user, last, ok = u, r.Last, true
+		if c.last > last {
+			user, last, ok = u, c.last, true
 		}
 	}
 	if !ok {

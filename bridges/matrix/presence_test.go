@@ -59,11 +59,10 @@ func TestWhoIsThereAtFirst(t *testing.T) {
 // TestWhoIsThereIsBounded: however many contacts there are, some are asked about, those
 // who spoke last; and where the homeserver does not tell, nobody is.
 func TestWhoIsThereIsBounded(t *testing.T) {
-	n := &network{online: true, contacts: map[id.UserID]*contact{}, rooms: map[id.RoomID]*room{}, present: map[id.UserID]bool{}}
+	n := &network{online: true, contacts: map[id.UserID]*contact{}, present: map[id.UserID]bool{}}
 	for i := range 2 * maxCurious {
-		user, rid := id.UserID(fmt.Sprintf("@%d:hs.test", i)), id.RoomID(fmt.Sprintf("!%d", i))
-		n.contacts[user] = &contact{room: rid}
-		n.rooms[rid] = &room{id: rid, roomState: roomState{Last: int64(i)}}
+		user := id.UserID(fmt.Sprintf("@%d:hs.test", i))
+		n.contacts[user] = &contact{last: int64(i)}
 		n.curious = append(n.curious, user)
 	}
 	asked := 0
