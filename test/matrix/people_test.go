@@ -7,16 +7,6 @@ import (
 	. "transportd/internal/testenv"
 )
 
-// chat is the direct room of anna and ben, which anna has made and ben agreed to.
-func (p *pair) chat() string {
-	p.Helper()
-	chat := p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Direct: true, Invite: []string{p.benID}}))
-	p.expect(Presence(From(p.annaAddress), Type("subscribe")))
-	p.send(`<presence to='%s' type='subscribed'/>`, p.annaAddress)
-	p.hears(InRoom(chat), Membership(p.benID, "join"))
-	return chat
-}
-
 // tablet is another client of ben's on Matrix.
 func (p *pair) tablet() *MatrixClient {
 	p.Helper()

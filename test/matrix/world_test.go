@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -47,7 +48,15 @@ var shared *world
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// atOnce is how many scenarios run side by side: most of the time they wait.
+const atOnce = "8"
+
 func run(m *testing.M) int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	env, err := New()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -123,6 +132,13 @@ type pair struct {
 	annaID      string
 	annaAddress string // of anna at the gateway
 	alias       string // a name for a room of theirs
+}
+
+// sideBySide runs a scenario with each XMPP server, beside others that leave the servers
+// as they are.
+func sideBySide(t *testing.T, scenario string, run func(p *pair)) {
+	t.Parallel()
+	everywhere(t, scenario, run)
 }
 
 // everywhere runs a scenario with each XMPP server. The names are its own.
@@ -246,9 +262,58 @@ func (p *pair) enter(topic string) string {
 func (p *pair) say(room, text, more string) (id, stanzaID string) {
 	p.Helper()
 	id = p.xmpp.NewID()
-	p.send(`<message to='%s' type='groupchat' id='%s'><body>%s</body>`+more+`</message>`, room, id, Escape(text))
+	p.send(`<message to='%s' type='groupchat' id='%s'><body>%s</body>%s</message>`, room, id, text, Raw(more))
 	shown := p.expect(Message(FromBare(room), ID(id), Body(text)))
 	return id, stanzaIDOf(shown)
+}
+
+// room is the address of a room that has the pair's alias.
+func (p *pair) room() string { return "#" + p.alias + "%" + MatrixDomain + "@" + p.domain }
+
+// public is a room of anna's that anybody may enter; ben is in it.
+func (p *pair) public() (id, room string) {
+	p.Helper()
+	id = p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Alias: p.alias, Public: true}))
+	room = p.enter("")
+	p.hears(InRoom(id), Membership(p.benID, "join"))
+	return id, room
+}
+
+// chat is a direct room of anna's with ben, who has agreed to it.
+func (p *pair) chat() (id string) {
+	p.Helper()
+	id = p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Direct: true, Invite: []string{p.benID}}))
+	p.expect(Presence(From(p.annaAddress), Type("subscribe")))
+	p.send(`<presence to='%s' type='subscribed'/>`, p.annaAddress)
+	p.send(`<presence to='%s' type='subscribe'/>`, p.annaAddress)
+	p.hears(InRoom(id), Membership(p.benID, "join"))
+	return id
+}
+
+// another is somebody else on Matrix, with their address at the gateway.
+func (p *pair) another(name string) (c *MatrixClient, address string) {
+	p.Helper()
+	name += p.alias
+	p.try(shared.homeserver.AddUsers(p.wait(), name))
+	return must[*MatrixClient](p)(shared.matrix.Login(p.wait(), shared.homeserver, name, "phone")), name + "%" + MatrixDomain + "@" + p.domain
+}
+
+// ask sends an iq and expects a result.
+func (p *pair) ask(typ, to, payload string) Stanza {
+	p.Helper()
+	answer := must[Stanza](p)(p.xmpp.Request(p.wait(), typ, to, payload))
+	if answer.Attr("type") != "result" {
+		p.Fatalf("%s is answered by %s", payload, answer)
+	}
+	return answer
+}
+
+// tell has ben say something in the chat with somebody, with more in the stanza.
+func (p *pair) tell(address, text, more string) (id string) {
+	p.Helper()
+	id = p.xmpp.NewID()
+	p.send(`<message to='%s' type='chat' id='%s'><body>%s</body>%s</message>`, address, id, text, Raw(more))
+	return id
 }
 
 func stanzaIDOf(s Stanza) string {
