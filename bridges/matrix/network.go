@@ -50,6 +50,8 @@ type network struct {
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
 	contacts map[id.UserID]*contact
+	curious  []id.UserID                   // contacts of whom it is to be asked whether they are there
+	present  map[id.UserID]bool            // contacts of whom that is known
 	waiting  map[id.RoomID][]chan struct{} // for a room to be in an answer
 	sent     map[string]*sending           // lines on their way, by transaction id
 	echoes   map[string]echo               // what was sent by an earlier connection, by transaction id
@@ -93,6 +95,7 @@ func (n *network) reset() {
 	n.family = nil
 	n.invites = map[id.RoomID]*invite{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
+	n.curious, n.present = nil, map[id.UserID]bool{}
 	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
 	n.watches = nil
