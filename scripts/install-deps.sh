@@ -20,6 +20,8 @@ test="$demo $nio ejabberd:ejabberdctl ngircd:ngircd"
 test="$test python3-slixmpp-lib:python3-slixmpp-lib"
 # The module for privileged components (XEP-0356).
 test="$test prosody-modules:/usr/lib/prosody/modules/mod_privilege/mod_privilege.lua"
+# The other side of a login with SCRAM-SHA-256.
+test="$test gsasl:gsasl"
 # A browser for Converse.js, driven from Node.js, and a screen for Gajim.
 test="$test chromium:chromium nodejs:node npm:npm gajim:gajim xvfb:Xvfb dbus-daemon:dbus-daemon"
 # The server's programs; the tests make clusters of their own. The first is only

@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
@@ -22,6 +23,7 @@ type askedTopic struct {
 // the room's order, or once the homeserver has taken it, whichever is first.
 func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) error {
 	return n.do(ref, string(room), func(ctx context.Context) {
+		var sent id.EventID
 		asked := &askedTopic{ref: ref, text: cutBytes(text, maxLine)}
 		n.mu.Lock()
 		r := n.rooms[id.RoomID(room)]
@@ -34,7 +36,10 @@ func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) 
 			return
 		}
 		err := n.retried(ctx, func(ctx context.Context) error {
-			_, err := n.client().SendStateEvent(ctx, id.RoomID(room), event.StateTopic, "", map[string]any{"topic": text})
+			resp, err := n.client().SendStateEvent(ctx, id.RoomID(room), event.StateTopic, "", map[string]any{"topic": asked.text})
+			if err == nil {
+				sent = resp.EventID
+			}
 			return err
 		})
 		t := n.begin()
@@ -48,9 +53,12 @@ func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) 
 		case err != nil:
 			t.fail(ref, err)
 		default:
-			r.Topic, r.TopicBy = asked.text, n.creds.user // its echo is nothing new then
+			now := time.Now()
+			r.Topic, r.TopicBy, r.TopicAt, r.TopicID = asked.text, n.creds.user, now.UnixMilli(), sent // its echo is nothing new then
 			t.put(stateRoom+string(room), r.roomState)
-			t.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: asked.text, By: r.nickOf(n.creds.user)}})
+			t.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{
+				Text: asked.text, By: r.nickOf(n.creds.user), At: now, Identity: string(n.creds.user), ID: bridges.MessageID(sent),
+			}})
 		}
 	})
 }
