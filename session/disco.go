@@ -14,7 +14,6 @@ import (
 var roomFeatures = []string{
 	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID,
 	xep.FeatureStableID, xep.FeatureSelfPing,
-	xep.FeatureUnmoderated,
 }
 
 // roomInfo answers what a room or an occupant is.
@@ -60,6 +59,11 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 		info.AddFeature(xep.FeaturePersistent)
 	} else {
 		info.AddFeature(xep.FeatureTemporary)
+	}
+	if r != nil && r.info != nil && r.info.Moderated {
+		info.AddFeature(xep.FeatureModerated)
+	} else {
+		info.AddFeature(xep.FeatureUnmoderated)
 	}
 	if r != nil && r.password != "" {
 		info.AddFeature(xep.FeaturePasswordProtected)

@@ -17,8 +17,9 @@ func (r *room) noteInfo(info *bridges.RoomInfo) {
 	if info == nil || r.info != nil && *r.info == *info {
 		return
 	}
+	first := r.info == nil
 	r.info = info
-	if !r.inside() {
+	if first || !r.inside() {
 		return
 	}
 	r.each(func(st *seat) {

@@ -31,6 +31,10 @@ type Script struct {
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	// Creates: what is asked for is noted where rooms may be made.
+	Creates bool
+	// Settings are those of every room.
+	Settings []bridges.Field
 	// Older is what was said in rooms, oldest first; FailHistory is what asking for it
 	// comes to instead.
 	Older       map[bridges.RoomID][]*bridges.Message
