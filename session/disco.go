@@ -46,6 +46,11 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 	for _, f := range slices.Concat(r.access(), roomFeaturesOf(s.capsOf(r, addr))) {
 		info.AddFeature(f)
 	}
+	if l := s.existing(addr.Network); r == nil && l != nil {
+		if _, ok := l.net.(bridges.Knocker); ok {
+			info.AddFeature(xep.NSRegister)
+		}
+	}
 	// Clients know by this what such a network cannot do.
 	if kind := s.m.info.RoomType; kind != "text" {
 		info.Identities = append(info.Identities, component.Identity{Category: "conference", Type: kind, Name: name})

@@ -72,6 +72,11 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 	case iqKey{"set", xep.NSMUCOwner, "query"}, iqKey{"get", xep.NSMUCOwner, "query"}:
 		s.roomConfig(st, r, addr)
 		return
+	case iqKey{"get", xep.NSRegister, "query"}, iqKey{"set", xep.NSRegister, "query"}:
+		if st.To.Resource == "" {
+			s.roomRegister(st, r, addr)
+			return
+		}
 	}
 	if s.archiveIQ(st, r, addr) {
 		return

@@ -36,6 +36,7 @@ type room struct {
 
 	seats    []*seat
 	password string
+	created  bool // by the join: the first client to see it is told
 	auto     bool // joined for the account, stays without clients
 	joining  bool // a join is under way
 	nick     string

@@ -49,6 +49,9 @@ func (r *room) welcome(st *seat, lines []line) {
 		codes = append(codes, xep.StatusNonAnonymous)
 	}
 	codes = append(codes, 110)
+	if r.created { // and may be configured (XEP-0045 section 10.1)
+		codes = append(codes, xep.StatusRoomCreated)
+	}
 	if st.nick != self.Nick {
 		codes = append(codes, 210)
 	}
@@ -56,7 +59,7 @@ func (r *room) welcome(st *seat, lines []line) {
 		r.lostStream(st)
 		return
 	}
-	r.self, r.nick = self, self.Nick
+	r.self, r.nick, r.created = self, self.Nick, false
 	st.in, st.as = true, self.Nick
 	if st.stanza != nil || st.restored {
 		r.tellCut(st)

@@ -31,6 +31,7 @@ func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) 
 		if r := n.rooms[id.RoomID(room)]; r != nil {
 			r.Topic, r.TopicBy = text, n.creds.user // its echo is nothing new then
 			ev.Subject.By = r.nickOf(n.creds.user)
+			t.emit(n.info(r))
 			t.put(stateRoom+string(room), r.roomState)
 		}
 		t.emit(ev)

@@ -43,6 +43,7 @@ type network struct {
 	rooms   map[id.RoomID]*room
 	aliases map[string]id.RoomID
 	invites map[id.RoomID]*invite
+	knocks  map[id.RoomID]string // where the user has asked to be let in, as it was named
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
@@ -85,7 +86,7 @@ func (d *Driver) Open(a bridges.Account, sink bridges.Sink) (bridges.Network, er
 func (n *network) reset() {
 	n.cli, n.online, n.since, n.old = nil, false, "", false
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
-	n.invites = map[id.RoomID]*invite{}
+	n.invites, n.knocks = map[id.RoomID]*invite{}, map[id.RoomID]string{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
 	n.waiting, n.sent = map[id.RoomID][]chan struct{}{}, map[string]*sending{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
@@ -185,7 +186,7 @@ func (n *network) saveTokens(ctx context.Context, refresh, access string, expire
 
 // restore reads what is stored. The turn is held.
 func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) error {
-	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite); err != nil {
+	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateKnock); err != nil {
 		return err
 	}
 	stored := t.loaded
@@ -210,6 +211,8 @@ func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) err
 			}
 			n.rooms[r.id] = r
 			n.nameRoom(r)
+		case stateKnock:
+			n.knocks[id.RoomID(rest)] = string(raw)
 		case stateInvite:
 			inv := &invite{}
 			if json.Unmarshal(raw, inv) == nil {

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ type roomState struct {
 	TopicAt    int64                 `json:"topic_at,omitempty"` // milliseconds
 	Avatar     string                `json:"avatar,omitempty"`
 	JoinRule   string                `json:"join,omitempty"`
+	Allow      json.RawMessage       `json:"allow,omitempty"` // of a restricted rule
 	Visibility string                `json:"visibility,omitempty"`
 	Encryption json.RawMessage       `json:"encryption,omitempty"`
 	Power      json.RawMessage       `json:"power,omitempty"`
@@ -68,7 +70,8 @@ const (
 	maxRecent  = 200
 	maxAuthors = 500
 	maxPolls   = 20
-	maxTitle   = 300 // bytes of a name that is shown
+	maxTitle   = 300      // bytes of a name that is shown
+	maxAllow   = 16 << 10 // bytes of the rooms whose members may enter
 )
 
 // public tells whether anybody may enter.
@@ -113,9 +116,11 @@ func (r *room) title(self id.UserID) string {
 
 // info is what the room is like.
 func (n *network) info(r *room) *bridges.RoomInfo {
+	p := r.powers()
 	return &bridges.RoomInfo{
-		Room: bridges.RoomID(r.id), Name: r.title(n.creds.user), Description: r.Topic,
-		Public: r.public(), Open: r.public(),
+		Room: bridges.RoomID(r.id), Name: r.title(n.creds.user), Description: r.Topic, Avatar: r.Avatar,
+		Public: r.public(), Open: r.public(), Knock: r.JoinRule == string(event.JoinRuleKnock) || r.JoinRule == string(event.JoinRuleKnockRestricted),
+		Moderated: p.speak > p.usersDefault, Settings: fmt.Sprint(r.JoinRule, r.Visibility, r.encrypted()),
 	}
 }
 
@@ -241,8 +246,15 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		r.TopicBy, r.TopicAt = ev.Sender, ev.Timestamp
 		return true
 	},
-	"m.room.avatar":             func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },
-	"m.room.join_rules":         func(r *room, _ *event.Event, o object) bool { return set(&r.JoinRule, o.str("join_rule")) },
+	"m.room.avatar": func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },
+	"m.room.join_rules": func(r *room, _ *event.Event, o object) bool {
+		changed := set(&r.JoinRule, o.str("join_rule"))
+		if string(r.Allow) == string(o["allow"]) || len(o["allow"]) > maxAllow {
+			return changed
+		}
+		r.Allow = slices.Clone(o["allow"])
+		return true
+	},
 	"m.room.history_visibility": func(r *room, _ *event.Event, o object) bool { return set(&r.Visibility, o.str("history_visibility")) },
 	"m.room.encryption": func(r *room, ev *event.Event, o object) bool {
 		if r.encrypted() || o.str("algorithm") == "" {

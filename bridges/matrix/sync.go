@@ -217,6 +217,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		t.answered(rid)
 		if n.invites[rid] != nil {
 			delete(n.invites, rid)
 			t.putRaw(stateInvite+string(rid), nil)
@@ -256,7 +257,11 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	inv, r := n.invites[rid], n.rooms[rid]
 	delete(n.invites, rid)
 	delete(n.rooms, rid)
+	knocked, refused := t.answered(rid)
 	n.mu.Unlock()
+	if refused {
+		t.emit(&bridges.ServerNotice{Text: "You are not let into " + printable(knocked) + ", which you asked for."})
+	}
 	if inv != nil {
 		t.putRaw(stateInvite+string(rid), nil)
 		if inv.Direct && inv.By != "" {
@@ -317,7 +322,10 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.Type.Type == event.StatePowerLevels.Type || ev.Type.Type == event.StateEncryption.Type {
 		was = t.standingsNow(r)
 	}
-	title, public := r.title(n.creds.user), r.public()
+	var before bridges.RoomInfo
+	if r.open {
+		before = *n.info(r)
+	}
 	if !read(r, ev, readObject(ev.Content.VeryRaw)) {
 		return false
 	}
@@ -335,8 +343,8 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	case event.StateTombstone.Type:
 		t.note(r, ev, "This room has moved: it goes on in "+string(r.Moved)+".")
 	}
-	if r.title(n.creds.user) != title || r.public() != public {
-		t.emit(n.info(r))
+	if now := n.info(r); *now != before {
+		t.emit(now)
 	}
 	return true
 }

@@ -106,6 +106,7 @@ const (
 	stateRoom    = "room/"    // roomState, for each room the user is in
 	stateSeen    = "seen/"    // seenState, for each room that is reported
 	stateInvite  = "invite/"  // invite
+	stateKnock   = "knock/"   // the name of a room the user has asked to be let into
 	stateReacted = "reacted/" // and the room and "/" and the reaction's event: reactionOf
 	stateReacts  = "reacts/"  // and the room and "/" and the line: event by key by user
 )
