@@ -120,7 +120,8 @@ type RoomInfo struct {
 	Settings string
 }
 
-// Moved: a room has ended and another takes its place. The user is in Room no longer.
+// Moved: a room has ended and another takes its place. What still happens in Room is
+// reported until it is left.
 type Moved struct {
 	Room   RoomID
 	Name   string // of the other, as Address.Name has it

@@ -123,7 +123,9 @@ func (o joinOutcome) outcome(s *Session, ev bridges.Event) {
 		if ev.Err.Kind == bridges.Offline && !r.l.dead {
 			return // the link's end decides
 		}
-		r.failJoin(ev.Err)
+		if !r.movedMeanwhile(ev.Err) {
+			r.failJoin(ev.Err)
+		}
 	}
 }
 

@@ -24,11 +24,12 @@ var (
 
 // leave is how a member is shown to go.
 type leave struct {
-	reason string
-	actor  string
-	codes  []int
-	nick   string // 303: the new nick
-	status bool   // reason is the member's own, not the actor's
+	reason  string
+	actor   string
+	codes   []int
+	nick    string       // 303: the new nick
+	status  bool         // reason is the member's own, not the actor's
+	destroy *xep.Destroy // the room has ended
 }
 
 // welcome shows a client the room, in the order of XEP-0045 section 7.2:
@@ -176,10 +177,13 @@ func (r *room) absence(to component.JID, m *bridges.Member, lv leave) *component
 		actor, _ := component.SafeResource(lv.actor)
 		o.Start("", "actor").Attr("nick", actor).End()
 	}
-	if !lv.status && lv.reason != "" {
+	if !lv.status && lv.reason != "" && lv.destroy == nil {
 		o.Elem("", "reason", lv.reason)
 	}
 	o.End()
+	if lv.destroy != nil {
+		lv.destroy.AppendTo(o)
+	}
 	statusCodes(o, lv.codes)
 	return o.End()
 }

@@ -111,14 +111,19 @@ const maxVias = 1000
 func (d *Driver) ParsePrompt(text string) (bridges.Address, error) {
 	a, err := d.names.ParsePrompt(text)
 	if via := promptVia(text); err == nil && len(via) > 0 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.vias == nil || len(d.vias) >= maxVias {
-			d.vias = map[string][]string{}
-		}
-		d.vias[a.Name] = via
+		d.noteVia(a.Name, via)
 	}
 	return a, err
+}
+
+// noteVia remembers servers that know a room.
+func (d *Driver) noteVia(room string, via []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.vias == nil || len(d.vias) >= maxVias {
+		d.vias = map[string][]string{}
+	}
+	d.vias[room] = via
 }
 
 // viaOf returns the servers that are known to know a room.

@@ -31,6 +31,9 @@ func (n *network) Join(ref bridges.Ref, name string, opt bridges.JoinOptions) er
 			r, created, err = n.create(ctx, name)
 		}
 		if err == nil {
+			err = n.instead(ctx, r)
+		}
+		if err == nil {
 			err = n.enter(ctx, ref, r, name, created)
 		}
 		if err != nil {

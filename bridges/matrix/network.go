@@ -153,6 +153,7 @@ func (n *network) connect(ctx context.Context) error {
 	if err := t.end(ctx); err != nil {
 		return bridges.AsError(err)
 	}
+	n.followAll()
 	return nil
 }
 

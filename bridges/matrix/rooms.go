@@ -54,8 +54,11 @@ type roomState struct {
 	Faces      map[id.UserID]profile `json:"faces,omitempty"` // of a few who are in, for the name of the room and its chat
 	Joined     int                   `json:"joined,omitempty"`
 	Invited    int                   `json:"invited,omitempty"`
-	Last       int64                 `json:"last,omitempty"` // when the last line came, milliseconds
-	Moved      id.RoomID             `json:"moved,omitempty"`
+	Last       int64                 `json:"last,omitempty"`  // when the last line came, milliseconds
+	Moved      id.RoomID             `json:"moved,omitempty"` // by a tombstone
+	MovedBy    id.UserID             `json:"moved_by,omitempty"`
+	MovedText  string                `json:"moved_text,omitempty"`
+	Followed   bool                  `json:"followed,omitempty"` // the session knows what has come of that
 }
 
 // seenState is up to where the session has been told of a room.
@@ -274,8 +277,13 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		r.Create, r.power = readCreate(ev.Sender, ev.Content.VeryRaw), nil
 		return true
 	},
-	"m.room.tombstone": func(r *room, _ *event.Event, o object) bool {
-		return set(&r.Moved, id.RoomID(cutID(o.str("replacement_room"))))
+	"m.room.tombstone": func(r *room, ev *event.Event, o object) bool {
+		next := id.RoomID(cutID(o.str("replacement_room")))
+		if clean, err := checkID(string(next)); err != nil || clean[0] != '!' || r.Moved != "" {
+			return false // a room ends once
+		}
+		r.Moved, r.MovedBy, r.MovedText = next, ev.Sender, cutBytes(oneLine(o.str("body")), maxTitle)
+		return true
 	},
 }
 

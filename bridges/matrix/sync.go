@@ -224,6 +224,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 		}
 	}
 	changed := r.summary(&jr.Summary) || fresh
+	t.fresh = fresh
 	n.mu.Unlock()
 	for _, ev := range jr.State.Events {
 		changed = t.state(ctx, r, ev, false) || changed
@@ -330,6 +331,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 		return false
 	}
 	n.nameRoom(r)
+	if ev.Type.Type == event.StateTombstone.Type {
+		t.entombed(r, live)
+	}
 	if !r.open {
 		return true
 	}
@@ -341,7 +345,7 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	case event.StateEncryption.Type:
 		t.note(r, ev, "From now on what is said here is encrypted.")
 	case event.StateTombstone.Type:
-		t.note(r, ev, "This room has moved: it goes on in "+string(r.Moved)+".")
+		t.note(r, ev, "This room has ended. It goes on in another.")
 	}
 	if now := n.info(r); *now != before {
 		t.emit(now)

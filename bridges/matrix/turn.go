@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"maunium.net/go/mautrix/id"
+
 	"transportd/bridges"
 )
 
@@ -18,8 +20,10 @@ type turn struct {
 	n       *network
 	replay  bool // lines are old ones
 	first   bool // the account has never had an answer before
+	fresh   bool // the room at hand was not known before
 	quick   bool // nothing is asked for their sake
 	events  []bridges.Event
+	moved   []id.RoomID // rooms that have ended, to be followed
 	changes map[string][]byte
 	loaded  map[string][]byte
 	ended   bool
@@ -37,7 +41,13 @@ func (t *turn) end(ctx context.Context) error {
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
-	return t.commit(ctx)
+	if err := t.commit(ctx); err != nil {
+		return err
+	}
+	for _, rid := range t.moved {
+		t.n.follow(rid)
+	}
+	return nil
 }
 
 // release gives the turn on if it was not ended: after a panic, which ends the link and
