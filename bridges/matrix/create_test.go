@@ -113,7 +113,7 @@ func TestKnock(t *testing.T) {
 		t.Helper()
 		ref := l.nextRef()
 		l.ok(l.net.Knock(ref, name, reason))
-		return l.outcome(ref)
+		return l.cameTo(ref)
 	}
 	if err := knock(name, "I have a key"); err != nil {
 		t.Fatalf("the knock: %+v", err)

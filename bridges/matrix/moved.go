@@ -125,7 +125,7 @@ func (n *network) successor(ctx context.Context, r *room) (*room, *bridges.Error
 		}
 		passed[next] = true
 		if _, _, server := splitID(string(by)); server != "" {
-			n.d.noteVia(foldID(string(next)), []string{server})
+			n.d.remember(foldID(string(next)), []string{server})
 		}
 		var err *bridges.Error
 		if at, err = n.reach(ctx, string(next)); err != nil {

@@ -37,6 +37,7 @@ type powers struct {
 
 	state        map[string]int64 // to set state events of a type
 	stateDefault int64            // of other types
+	child        int64            // to put rooms into a space
 }
 
 // createInfo is what of a room's first event bears on power.
@@ -88,7 +89,7 @@ func versionNumber(version string) int {
 // is said there is encrypted.
 func readPowers(create createInfo, content json.RawMessage, encrypted bool) *powers {
 	p := &powers{
-		users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50,
+		users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50, child: 50,
 		state: map[string]int64{}, stateDefault: 50,
 	}
 	message := "m.room.message"
@@ -113,6 +114,7 @@ func readPowers(create createInfo, content json.RawMessage, encrypted bool) *pow
 	}
 	p.change = events.level("m.room.power_levels", stateDefault)
 	p.topic = events.level("m.room.topic", stateDefault)
+	p.child = events.level(childType, stateDefault)
 	p.speak = events.level(message, o.level("events_default", 0))
 	users := o.obj("users")
 	for user := range users {

@@ -27,14 +27,18 @@ type room struct {
 	opening bool           // it is being entered: what happens meanwhile is held
 	held    []*event.Event // until then
 	called  string         // as the session asked for it
+	shown   string         // the name for people that was told last
 
 	// Of rooms that are open, and direct ones as far as they need it.
 	people  map[id.UserID]*member // who is in
 	nicks   *nicks
+	met     map[id.UserID]profile    // others who have said something
 	authors map[id.EventID]id.UserID // of recent lines
 	order   []id.EventID             // of authors, the oldest first
 	polls   map[id.EventID]*poll
+	threads map[id.EventID]id.EventID // the last line heard of each, by its first
 	typing  []id.UserID
+	asked   *askedTopic // under mu; nil: none
 }
 
 // roomState is what is stored of a room.
@@ -44,6 +48,7 @@ type roomState struct {
 	Topic      string                `json:"topic,omitempty"`
 	TopicBy    id.UserID             `json:"topic_by,omitempty"`
 	TopicAt    int64                 `json:"topic_at,omitempty"` // milliseconds
+	TopicID    id.EventID            `json:"topic_id,omitempty"`
 	Avatar     string                `json:"avatar,omitempty"`
 	JoinRule   string                `json:"join,omitempty"`
 	Allow      json.RawMessage       `json:"allow,omitempty"` // of a restricted rule
@@ -59,6 +64,10 @@ type roomState struct {
 	MovedBy    id.UserID             `json:"moved_by,omitempty"`
 	MovedText  string                `json:"moved_text,omitempty"`
 	Followed   bool                  `json:"followed,omitempty"` // the session knows what has come of that
+
+	Space    bool                    `json:"space,omitempty"`
+	Children map[id.RoomID]child     `json:"children,omitempty"` // of a space
+	Parents  map[id.RoomID]id.UserID `json:"parents,omitempty"`  // spaces it names, with who did
 }
 
 // seenState is up to where the session has been told of a room.
@@ -73,6 +82,7 @@ const (
 	maxRecent  = 200
 	maxAuthors = 500
 	maxPolls   = 20
+	maxThreads = 100
 	maxTitle   = 300      // bytes of a name that is shown
 	maxAllow   = 16 << 10 // bytes of the rooms whose members may enter
 )
@@ -117,11 +127,18 @@ func (r *room) title(self id.UserID) string {
 	return cutBytes(strings.Join(names, ", "), maxTitle)
 }
 
-// info is what the room is like.
+// info is what the room is like, to be told.
 func (n *network) info(r *room) *bridges.RoomInfo {
+	about := n.about(r)
+	r.shown = about.Name
+	return &about
+}
+
+// about is what the room is like.
+func (n *network) about(r *room) bridges.RoomInfo {
 	p := r.powers()
-	return &bridges.RoomInfo{
-		Room: bridges.RoomID(r.id), Name: r.title(n.creds.user), Description: r.Topic, Avatar: r.Avatar,
+	return bridges.RoomInfo{
+		Room: bridges.RoomID(r.id), Name: n.titleIn(r), Description: r.Topic, Avatar: r.Avatar,
 		Public: r.public(), Open: r.public(), Knock: r.JoinRule == string(event.JoinRuleKnock) || r.JoinRule == string(event.JoinRuleKnockRestricted),
 		Moderated: p.speak > p.usersDefault, Settings: fmt.Sprint(r.JoinRule, r.Visibility, r.encrypted()),
 	}
@@ -132,9 +149,9 @@ func (r *room) subject() *bridges.Subject {
 	if r.Topic == "" {
 		return nil
 	}
-	s := &bridges.Subject{Text: r.Topic}
+	s := &bridges.Subject{Text: r.Topic, ID: bridges.MessageID(r.TopicID)}
 	if r.TopicBy != "" {
-		s.By = r.nickOf(r.TopicBy)
+		s.By, s.Identity = r.nickOf(r.TopicBy), string(r.TopicBy)
 	}
 	if r.TopicAt > 0 {
 		s.At = time.UnixMilli(r.TopicAt)
@@ -210,6 +227,14 @@ func (r *room) wrote(ev id.EventID, user id.UserID) {
 	r.authors[ev] = user
 }
 
+// inThread notes the last line of a thread. mu is held.
+func (r *room) inThread(root, line id.EventID) {
+	if r.threads == nil || len(r.threads) >= maxThreads {
+		r.threads = map[id.EventID]id.EventID{}
+	}
+	r.threads[root] = line
+}
+
 // summary takes what an answer says of how many are in a room. Changed tells that
 // something is to be stored.
 func (r *room) summary(s *mautrix.LazyLoadSummary) (changed bool) {
@@ -246,7 +271,7 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		if !set(&r.Topic, cutBytes(o.str("topic"), maxLine)) {
 			return false
 		}
-		r.TopicBy, r.TopicAt = ev.Sender, ev.Timestamp
+		r.TopicBy, r.TopicAt, r.TopicID = ev.Sender, ev.Timestamp, ev.ID
 		return true
 	},
 	"m.room.avatar": func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },
@@ -273,7 +298,8 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		r.Power, r.power = slices.Clone(ev.Content.VeryRaw), nil
 		return true
 	},
-	"m.room.create": func(r *room, ev *event.Event, _ object) bool {
+	"m.room.create": func(r *room, ev *event.Event, o object) bool {
+		r.Space = o.str("type") == spaceType
 		r.Create, r.power = readCreate(ev.Sender, ev.Content.VeryRaw), nil
 		return true
 	},

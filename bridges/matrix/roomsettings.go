@@ -146,10 +146,6 @@ func (n *network) RoomSettings(_ context.Context, rid bridges.RoomID) ([]bridges
 	return fields, nil
 }
 
-func errNotIn() *bridges.Error {
-	return bridges.NewError(bridges.NotJoined, "You are not in this room.")
-}
-
 // ConfigureRoom implements bridges.RoomConfigurer. What is not allowed is refused
 // before anything is changed, as far as that is known here.
 func (n *network) ConfigureRoom(ref bridges.Ref, rid bridges.RoomID, changes map[string]string) error {

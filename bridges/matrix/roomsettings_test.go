@@ -10,8 +10,8 @@ import (
 	"transportd/internal/matrixtest"
 )
 
-// outcome is what an action came to: nil is Done.
-func (l *linked) outcome(ref bridges.Ref) (err *bridges.Error) {
+// cameTo is what an action came to: nil is Done.
+func (l *linked) cameTo(ref bridges.Ref) (err *bridges.Error) {
 	l.t.Helper()
 	want(l, "an outcome", func(ev bridges.Event) bool {
 		switch ev := ev.(type) {
@@ -27,8 +27,8 @@ func (l *linked) outcome(ref bridges.Ref) (err *bridges.Error) {
 	return err
 }
 
-// ownRoom is a room of alice's that bob is in.
-func ownRoom(srv *matrixtest.Server, o matrixtest.RoomOptions) (bob *matrixtest.User, r *matrixtest.Room) {
+// madeRoom is a room of alice's that bob is in.
+func madeRoom(srv *matrixtest.Server, o matrixtest.RoomOptions) (bob *matrixtest.User, r *matrixtest.Room) {
 	bob = srv.User("bob")
 	o.Invite = []string{bob.ID}
 	r = srv.User("alice").Create(o)
@@ -51,14 +51,14 @@ func (l *linked) configure(r *matrixtest.Room, changes map[string]string) *bridg
 	l.t.Helper()
 	ref := l.nextRef()
 	l.ok(l.net.ConfigureRoom(ref, bridges.RoomID(r.ID), changes))
-	return l.outcome(ref)
+	return l.cameTo(ref)
 }
 
 // TestRoomSettings: who may change a room's state sees it as settings, changes it, and
 // is told what has become of the room, once.
 func TestRoomSettings(t *testing.T) {
 	srv := matrixtest.New(t)
-	_, r := ownRoom(srv, matrixtest.RoomOptions{Name: "Room", Version: "10"})
+	_, r := madeRoom(srv, matrixtest.RoomOptions{Name: "Room", Version: "10"})
 	l := openLink(t, srv, Config{}, nil).online()
 	l.join(r)
 	now := l.settingsOf(r)
@@ -166,7 +166,7 @@ func TestRoomSettingsOfOthers(t *testing.T) {
 // TestRestrictedStays: the rooms whose members may enter stay listed.
 func TestRestrictedStays(t *testing.T) {
 	srv := matrixtest.New(t)
-	_, r := ownRoom(srv, matrixtest.RoomOptions{Name: "Room", Version: "10"})
+	_, r := madeRoom(srv, matrixtest.RoomOptions{Name: "Room", Version: "10"})
 	allow := []any{map[string]any{"type": "m.room_membership", "room_id": "!other:hs.test"}}
 	srv.User("alice").State(r, "m.room.join_rules", "", map[string]any{"join_rule": "restricted", "allow": allow})
 	l := openLink(t, srv, Config{}, nil).online()
