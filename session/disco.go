@@ -12,7 +12,7 @@ import (
 
 // roomFeatures are what every room can do; capabilities add to them.
 var roomFeatures = []string{
-	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID,
+	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID, xep.NSVCard,
 	xep.FeatureStableID, xep.FeatureSelfPing,
 }
 
@@ -88,6 +88,9 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 			infoField("muc#roominfo_occupants", strconv.Itoa(len(members)+1)))
 		if r.info != nil && r.info.Description != "" {
 			form.Fields = append(form.Fields, infoField("muc#roominfo_description", r.info.Description))
+		}
+		if r.picture.hash != "" {
+			form.Fields = append(form.Fields, component.FormField{Var: "muc#roominfo_avatarhash", Type: component.FieldTextMulti, Values: []string{r.picture.hash}})
 		}
 		if r.subject != nil {
 			form.Fields = append(form.Fields, infoField("muc#roominfo_subject", r.subject.Text))

@@ -69,6 +69,12 @@ func (r *room) welcome(st *seat, lines []line) {
 	st.stanza, st.restored, st.seen = nil, false, r.seq
 	r.settleGap()
 	r.saveSeat(st)
+	if r.picture.told != "" {
+		r.showPicture(st)
+	} else {
+		r.picture.ref = "" // it may be had now
+	}
+	r.wantPicture()
 }
 
 // lostStream notes that a client could not be shown the room: it is verified
