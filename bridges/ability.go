@@ -29,21 +29,51 @@ type RoleSetter interface {
 	SetAffiliation(ref Ref, room RoomID, target string, a Affiliation, reason string) error
 }
 
+// RoomConfigurer tells and changes what a room is like for everybody in it.
+type RoomConfigurer interface {
+	// RoomSettings are what can be set of a room, Default being how it is now; none
+	// where the user may change nothing of it. A query.
+	RoomSettings(ctx context.Context, room RoomID) ([]Field, error)
+	// ConfigureRoom changes settings, by Field.Name. Outcome Done, once the network
+	// has taken all of them, or Failed: of several, those before the one that was
+	// refused stay.
+	ConfigureRoom(ref Ref, room RoomID, changes map[string]string) error
+}
+
+// Names of settings that networks have in common. What else a network has goes by
+// other names, of small letters, digits and "_".
+const (
+	RoomTitle       = "title"        // FieldText: RoomInfo.Name
+	RoomDescription = "description"  // FieldLines
+	RoomPublic      = "public"       // FieldBool: anybody may find it
+	RoomMembersOnly = "members_only" // FieldBool: only who is invited gets in
+	RoomModerated   = "moderated"    // FieldBool: only some may speak
+	RoomFreeSubject = "free_subject" // FieldBool: everybody may set the subject
+	RoomPassword    = "password"     // FieldSecret: empty is none
+	RoomLimit       = "limit"        // FieldText: how many people there can be, a number; empty: any
+)
+
+// Knocker asks to be let into a room that one may ask to be let into; outcome Done,
+// once the wish is made known, or Failed. What it comes to is an Invited, or nothing.
+type Knocker interface {
+	Knock(ref Ref, room, reason string) error
+}
+
 // Presencer tells the network whether the user is away.
 type Presencer interface {
 	SetAway(away bool, text string) error
 }
 
 // Reactor puts the user's reactions to a line: keys are all the user wants there.
-// Outcome Reacted or Failed.
+// token is as Outgoing.Token. Outcome Reacted or Failed.
 type Reactor interface {
-	React(ref Ref, at Place, line MessageID, keys []string) error
+	React(ref Ref, token string, at Place, line MessageID, keys []string) error
 }
 
 // Retractor takes a line back: the user's own, or another's where the user may.
-// Outcome Retracted or Failed.
+// token is as Outgoing.Token. Outcome Retracted or Failed.
 type Retractor interface {
-	Retract(ref Ref, at Place, line MessageID, reason string) error
+	Retract(ref Ref, token string, at Place, line MessageID, reason string) error
 }
 
 // Typist tells others that the user writes, or has stopped. There is no outcome.
@@ -115,12 +145,24 @@ type DirectoryEntry struct {
 	Title   string // for people; empty: Name
 	Members int
 	Subject string
+	Group   bool // not a room but a group of rooms (Grouper)
 }
 
 // Directory lists the network's rooms, sorted by name. The whole list is
 // returned; implementations share and cache it for a short while.
 type Directory interface {
 	Rooms(ctx context.Context) ([]DirectoryEntry, error)
+}
+
+// Grouper is a network that sorts rooms into groups, which may have groups in them, and
+// have each other.
+type Grouper interface {
+	// Group lists what is directly in a group, in the network's order, bounded: rooms
+	// and groups the user is in, and others that may be entered. Of an empty name it
+	// lists the groups the user is in, but for those that are in another one of them.
+	// The error is of kind NotFound where there is no such group, or Forbidden where
+	// what is in it is not for this user.
+	Group(ctx context.Context, name string) ([]DirectoryEntry, error)
 }
 
 // Probe is a question put to a person's client.
@@ -138,9 +180,16 @@ type Prober interface {
 	Probe(ctx context.Context, user UserID, p Probe) (string, error)
 }
 
+// PeopleFinder searches a network for people by parts of what they are called, at most
+// limit of them, the best first.
+type PeopleFinder interface {
+	FindPeople(ctx context.Context, words string, limit int) ([]Profile, error)
+}
+
 // Profile is what a network tells of a person.
 type Profile struct {
 	Nick, RealName, Mask, Account, Server string
+	Address                               string // as Member.Address; empty: Nick
 	Text                                  string // the rest, in lines for people
 	Avatar                                string // the person's picture, as Member.Avatar; empty: none
 }

@@ -19,6 +19,7 @@ type Entered struct {
 	Members []Member  // without Self
 	Subject *Subject  // nil: none set
 	Info    *RoomInfo // nil: nothing known
+	Created bool      // the join has made the room
 	// History is what was said in the room while nobody here heard it, oldest first
 	// and with Replay set: everything since the last line the session was given, or
 	// as much of it as is worth while; the first time the last lines there are.
@@ -32,6 +33,7 @@ type Message struct {
 	Place  Place
 	From   Member // Role and Affiliation are not set
 	Self   bool   // the user said it, here or through another client
+	With   string // of a line of the user's to a person: the person as Address.Name has it; empty: Place.User is that
 	Kind   MessageKind
 	Body   string // plain text; not set with Ref
 	ID     MessageID
@@ -44,6 +46,7 @@ type Message struct {
 	ReplyTo  *Reply
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
+	Token    string    // of the user's own line, where it was sent with one and the network tells it; set or not with Ref
 }
 
 // Reply is what a message answers.
@@ -64,6 +67,7 @@ type Retracted struct {
 	Reason string
 	At     time.Time // zero: now
 	Replay bool
+	Token  string // as Message.Token
 }
 
 // Reacted: what somebody has put to a line. Keys are all of it, not the change.
@@ -76,6 +80,7 @@ type Reacted struct {
 	Keys   []string
 	At     time.Time // zero: now
 	Replay bool
+	Token  string // as Message.Token
 }
 
 // Typing: somebody writes, or has stopped. Nothing is repeated; who says something
@@ -112,6 +117,20 @@ type RoomInfo struct {
 	Avatar      string // the room's picture, as Member.Avatar; empty: none
 	Public      bool   // anybody may find it
 	Open        bool   // anybody may enter it
+	Knock       bool   // who may not enter may ask to be let in: the Network is a Knocker
+	Moderated   bool   // only some may speak
+	// Settings are what else is set there, in whatever words: another text tells of
+	// another state.
+	Settings string
+}
+
+// Moved: a room has ended and another takes its place. What still happens in Room is
+// reported until it is left.
+type Moved struct {
+	Room   RoomID
+	Name   string // of the other, as Address.Name has it
+	Reason string
+	In     bool // the network has the user in the other by now (Caps.Resident)
 }
 
 // Joined: somebody came into a room.
@@ -247,3 +266,4 @@ func (*Typing) event()         {}
 func (*Read) event()           {}
 func (*Contact) event()        {}
 func (*RoomInfo) event()       {}
+func (*Moved) event()          {}

@@ -33,6 +33,12 @@ type Script struct {
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	// Creates: what is asked for is noted where rooms may be made.
+	Creates bool
+	// Settings are those of every room.
+	Settings []bridges.Field
+	// Groups are what is in groups of rooms, by name; those of the name "" are on top.
+	Groups map[string][]bridges.DirectoryEntry
 	// Older is what was said in rooms, oldest first; FailHistory is what asking for it
 	// comes to instead.
 	Older       map[bridges.RoomID][]*bridges.Message
@@ -162,6 +168,7 @@ type ScriptNet struct {
 	rooms  map[bridges.RoomID]*ScriptRoom
 	held   []func()
 	lines  int // of the user's
+	tokens []string
 }
 
 func fold(s string) string { return strings.ToLower(s) }

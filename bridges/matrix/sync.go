@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -55,7 +56,14 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 	n.setOld(n.since != "")
 	wait := time.Duration(0) // the first answer is what there is
 	for refused := 0; ; {
+		free, err := n.takeFirst(ctx)
+		if err != nil {
+			return err
+		}
 		resp, err := n.poll(ctx, wait)
+		if err != nil {
+			free()
+		}
 		if err != nil && err.Kind == bridges.RateLimited && refused < maxRefused && err.RetryAfter <= maxPause {
 			refused++
 			if !sleep(ctx, max(err.RetryAfter, time.Second)) {
@@ -67,26 +75,43 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 			return n.lost(err)
 		}
 		refused = 0
-		if e := n.handle(ctx, resp); e != nil {
+		e := n.handle(ctx, resp)
+		free()
+		if e != nil {
 			return bridges.AsError(e)
 		}
-		n.setOld(false)
+		n.caught()
 		wait = pollTime
 	}
 }
 
-// poll makes one request for news. First answers, which may be long, are few at a time
-// over all accounts.
-func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSync, *bridges.Error) {
-	first := n.since == ""
-	if first {
+// takeFirst waits until a first answer may be asked for: those may be long, and are in
+// memory until they are handled, so they are few at a time over all accounts. Not all of
+// them are of one homeserver, which may be slow. free is called when it is handled.
+func (n *network) takeFirst(ctx context.Context) (free func(), err *bridges.Error) {
+	if n.since != "" {
+		return func() {}, nil
+	}
+	slots := []chan struct{}{n.d.firstsOf(n.creds.base.Host), n.d.firsts}
+	for i, s := range slots {
 		select {
-		case n.d.firsts <- struct{}{}:
-			defer func() { <-n.d.firsts }()
+		case s <- struct{}{}:
 		case <-ctx.Done():
+			if i > 0 {
+				<-slots[0]
+			}
 			return nil, errOffline()
 		}
 	}
+	return sync.OnceFunc(func() {
+		<-slots[1]
+		<-slots[0]
+	}), nil
+}
+
+// poll makes one request for news.
+func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSync, *bridges.Error) {
+	first := n.since == ""
 	req := mautrix.ReqSync{Since: n.since, Timeout: int(wait.Milliseconds()), FilterID: nextFilter, SetPresence: n.shownPresence()}
 	patience := n.d.cfg.Timeout + wait
 	if first {
@@ -138,6 +163,18 @@ func (n *network) setOld(old bool) {
 	n.old = old
 }
 
+// caught goes on with what waited for the first answer: nothing that comes from here on
+// was said before.
+func (n *network) caught() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.old = false
+	if !n.caughtUp {
+		n.caughtUp = true
+		n.work()
+	}
+}
+
 func (n *network) client() *mautrix.Client {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -177,6 +214,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	}
 	n.mu.Lock()
 	t.updateContacts()
+	t.retitle()
 	n.mu.Unlock()
 	t.presences(resp.Presence.Events)
 	n.mu.Lock()
@@ -217,12 +255,15 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		t.answered(rid)
+		t.regroup()
 		if n.invites[rid] != nil {
 			delete(n.invites, rid)
 			t.putRaw(stateInvite+string(rid), nil)
 		}
 	}
 	changed := r.summary(&jr.Summary) || fresh
+	t.fresh = fresh
 	n.mu.Unlock()
 	for _, ev := range jr.State.Events {
 		changed = t.state(ctx, r, ev, false) || changed
@@ -258,31 +299,52 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	inv, r := n.invites[rid], n.rooms[rid]
 	delete(n.invites, rid)
 	delete(n.rooms, rid)
+	knocked, refused := t.answered(rid)
+	t.regroup()
 	n.mu.Unlock()
-	if inv != nil {
-		t.putRaw(stateInvite+string(rid), nil)
-		if inv.Direct && inv.By != "" {
-			t.emit(&bridges.Contact{Member: person(inv.By, inv.ByName), Gone: true})
-		}
+	if refused {
+		t.emit(&bridges.ServerNotice{Text: "You are not let into " + printable(knocked) + ", which you asked for."})
 	}
+	if inv != nil {
+		t.uninvited(rid, inv)
+	}
+	n.noteBan(rid, lr)
 	if r == nil {
 		return
 	}
-	t.putRaw(stateRoom+string(rid), nil)
-	t.putRaw(stateSeen+string(rid), nil)
+	defer t.forget(ctx, rid) // with what the last lines have added
 	if !r.open {
 		return
 	}
+	n.mu.Lock()
 	left := &bridges.Left{Room: bridges.RoomID(rid), Member: n.memberOf(r, n.creds.user), Self: true}
+	n.mu.Unlock()
 	for _, ev := range append(slices.Clone(lr.State.Events), lr.Timeline.Events...) {
 		if ev.Type.Type == event.StateMember.Type && ev.GetStateKey() == string(n.creds.user) {
+			n.mu.Lock()
 			how(left, ev, n.creds.user, r)
+			n.mu.Unlock()
 		} else if ev.Type.Type != event.StateMember.Type {
 			t.timeline(ctx, r, ev)
 		}
 	}
 	t.emit(left)
 	r.open = false
+}
+
+// noteBan notes whether the user is banned from a room that they are in no longer.
+func (n *network) noteBan(rid id.RoomID, lr *mautrix.SyncLeftRoom) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, ev := range append(slices.Clone(lr.State.Events), lr.Timeline.Events...) {
+		if ev.Type.Type != event.StateMember.Type || ev.GetStateKey() != string(n.creds.user) {
+			continue
+		}
+		delete(n.bans, rid)
+		if readObject(ev.Content.VeryRaw).str("membership") == "ban" && len(n.bans) < maxBanned {
+			n.bans[rid] = true
+		}
+	}
 }
 
 // how says how and by whom somebody left a room.
@@ -305,8 +367,16 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.StateKey == nil {
 		return false
 	}
+	t.n.mu.Lock()
+	t.n.shows(r.id, ev)
+	t.n.mu.Unlock()
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
+	}
+	if ev.Type.Type == childType || ev.Type.Type == parentType {
+		t.n.mu.Lock()
+		defer t.n.mu.Unlock()
+		return t.related(r, ev)
 	}
 	read := stateReaders[ev.Type.Type]
 	if read == nil || *ev.StateKey != "" {
@@ -319,25 +389,37 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.Type.Type == event.StatePowerLevels.Type || ev.Type.Type == event.StateEncryption.Type {
 		was = t.standingsNow(r)
 	}
-	title, public := r.title(n.creds.user), r.public()
+	var before bridges.RoomInfo
+	if r.open {
+		before = n.about(r)
+	}
 	if !read(r, ev, readObject(ev.Content.VeryRaw)) {
 		return false
 	}
 	n.nameRoom(r)
+	if ev.Type.Type == event.StateTombstone.Type {
+		t.entombed(r, live)
+	}
+	if r.Space {
+		t.regroup() // its rooms are called after it
+	}
 	if !r.open {
 		return true
 	}
 	switch ev.Type.Type {
 	case event.StateTopic.Type:
-		t.emit(&bridges.SubjectChanged{Room: bridges.RoomID(r.id), Subject: topic(r, ev), Replay: t.replay || t.gap || !live})
+		t.emit(&bridges.SubjectChanged{
+			Ref: r.shownAs(ev.Sender == n.creds.user, r.Topic), Room: bridges.RoomID(r.id), Subject: topic(r, ev),
+			Replay: t.replay || t.gap || !live,
+		})
 	case event.StatePowerLevels.Type:
 		t.standings(r, was, r.nickOf(ev.Sender))
 	case event.StateEncryption.Type:
 		t.note(r, ev, "From now on what is said here is encrypted.")
 	case event.StateTombstone.Type:
-		t.note(r, ev, "This room has moved: it goes on in "+string(r.Moved)+".")
+		t.note(r, ev, "This room has ended. It goes on in another.")
 	}
-	if r.title(n.creds.user) != title || r.public() != public {
+	if n.about(r) != before {
 		t.emit(n.info(r))
 	}
 	return true

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
 
 	"transportd/bridges"
 )
@@ -19,11 +22,16 @@ type turn struct {
 	replay  bool // lines are old ones
 	gap     bool // they are what an answer left out
 	first   bool // the account has never had an answer before
+	fresh   bool // the room at hand was not known before
 	quick   bool // nothing is asked for their sake
 	events  []bridges.Event
+	moved   []id.RoomID // rooms that have ended, to be followed
 	changes map[string][]byte
 	loaded  map[string][]byte
 	ended   bool
+
+	asked     int  // people that were asked about
+	regrouped bool // rooms may be in other spaces now
 }
 
 // begin takes the turn. Who takes it defers release, and ends it.
@@ -38,7 +46,13 @@ func (t *turn) end(ctx context.Context) error {
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
-	return t.commit(ctx)
+	if err := t.commit(ctx); err != nil {
+		return err
+	}
+	for _, rid := range t.moved {
+		t.n.follow(rid)
+	}
+	return nil
 }
 
 // release gives the turn on if it was not ended: after a panic, which ends the link and
@@ -107,6 +121,7 @@ const (
 	stateRoom    = "room/"    // roomState, for each room the user is in
 	stateSeen    = "seen/"    // seenState, for each room that is reported
 	stateInvite  = "invite/"  // invite
+	stateKnock   = "knock/"   // the name of a room the user has asked to be let into
 	stateReacted = "reacted/" // and the room and "/" and the reaction's event: reactionOf
 	stateReacts  = "reacts/"  // and the room and "/" and the line: event by key by user
 )
@@ -139,6 +154,33 @@ func (t *turn) load(ctx context.Context, prefixes ...string) error {
 		maps.Copy(t.loaded, values)
 	}
 	return nil
+}
+
+// stateOfRoom begins the names of what is stored of a room beside itself, which its id
+// and "/" follow.
+var stateOfRoom = []string{stateReacts, stateReacted}
+
+// forget removes what is stored of a room that the user has left for good. mu must not be
+// held.
+func (t *turn) forget(ctx context.Context, rid id.RoomID) {
+	t.putRaw(stateRoom+string(rid), nil)
+	t.putRaw(stateSeen+string(rid), nil)
+	for _, kind := range stateOfRoom {
+		prefix := kind + string(rid) + "/"
+		values, err := t.n.store.Load(ctx, prefix)
+		if err != nil {
+			t.n.log.Warn("matrix: what is stored of a room that was left stays", "error", err)
+			continue
+		}
+		for name := range values {
+			t.putRaw(name, nil)
+		}
+		for name := range t.changes { // in this very turn
+			if strings.HasPrefix(name, prefix) {
+				t.putRaw(name, nil)
+			}
+		}
+	}
 }
 
 // get is a value that was loaded, as it stands now.

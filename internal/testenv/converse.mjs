@@ -66,15 +66,19 @@ const place = () => page.evaluate(() => {
   return { top: e.scrollTop, all: e.scrollHeight, seen: e.clientHeight };
 });
 
-// climb turns the wheel upwards until done says so, and returns the views.
+// climb turns the wheel upwards until done says so, and returns the views. It gives
+// up when nothing has changed for as long as patience lasts: how long all of it takes
+// is the machine's affair, and the caller's.
 async function climb(done) {
   const views = [];
   await page.locator('.chatbox:not(.hidden) .chat-content__messages').hover();
-  for (const end = Date.now() + patience; ;) {
+  for (let end = Date.now() + patience, came = pages; ;) {
     const now = await view();
-    if (JSON.stringify(now) !== JSON.stringify(views.at(-1))) views.push(now);
+    const changed = JSON.stringify(now) !== JSON.stringify(views.at(-1));
+    if (changed) views.push(now);
     if (await done(now)) return views;
-    if (Date.now() > end) throw new Error(`after ${patience} ms ${pages} pages of the archive came; the view begins ${JSON.stringify(now.slice(0, 3))}`);
+    if (changed || pages > came) [end, came] = [Date.now() + patience, pages];
+    if (Date.now() > end) throw new Error(`for ${patience} ms nothing changed, ${pages} pages of the archive came; the view begins ${JSON.stringify(now.slice(0, 3))}`);
     await page.mouse.wheel(0, -400);
     await page.evaluate(() => new Promise((ok) => requestAnimationFrame(() => requestAnimationFrame(ok))));
   }

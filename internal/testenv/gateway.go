@@ -36,7 +36,9 @@ type GatewayOptions struct {
 	Networks []Network
 	// Matrix: what is served is Matrix, and Networks does not count.
 	Matrix bool
-	Binary string // a built transportd; empty: what Build made
+	// NoUpload: files of Matrix are not copied to the XMPP server.
+	NoUpload bool
+	Binary   string // a built transportd; empty: what Build made
 	// Via is a way to the XMPP server's component port; empty: straight.
 	Via string
 	// Prepare is called before the first start with the paths of the database and of
@@ -51,7 +53,9 @@ type GatewayOptions struct {
 type Gateway struct {
 	*Server
 	Domain string
+	Files  string // base URL of its links to files; Matrix only
 	health string // base URL of the health and metrics endpoints
+	binary string
 }
 
 // Build builds transportd from the module of the working directory as it is shipped,
@@ -80,6 +84,7 @@ func (e *Env) Binary() string { return filepath.Join(e.dir, "transportd") }
 type gatewayConfig struct {
 	Dir, Domain, UserDomain, XMPP, Secret, CA, Health string
 	Driver                                            string
+	Files, Upload                                     string
 	Closed                                            string
 	Networks                                          []networkConfig
 }
@@ -138,12 +143,15 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Domain: o.Domain}
-	g.Server, err = e.launch(ctx, "transportd", 1, func(dir string, ports []int) (func() *exec.Cmd, error) {
+	g := &Gateway{Domain: o.Domain, binary: bin}
+	g.Server, err = e.launch(ctx, "transportd", 2, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		c := gatewayConfig{
 			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
 			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
-			Driver: "irc",
+			Driver: "irc", Files: Address(ports[1]), Upload: "auto",
+		}
+		if o.NoUpload {
+			c.Upload = "off"
 		}
 		if o.Matrix {
 			c.Driver, o.Networks = "matrix", nil
@@ -164,7 +172,7 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 	if err != nil {
 		return nil, err
 	}
-	g.health = "http://" + Address(g.ports[0])
+	g.health, g.Files = "http://"+Address(g.ports[0]), "http://"+Address(g.ports[1])
 	return g, g.AwaitReady(ctx)
 }
 
@@ -228,6 +236,18 @@ func (g *Gateway) Metric(ctx context.Context, name string) (float64, error) {
 		return 0, fmt.Errorf("there is no metric %s", name)
 	}
 	return sum, lines.Err()
+}
+
+// Export is all that is stored of a user, a bare JID: JSON Lines.
+func (g *Gateway) Export(ctx context.Context, user string) (string, error) {
+	cmd := exec.CommandContext(ctx, g.binary, "export", "--config", filepath.Join(g.dir, "transportd.toml"), user)
+	var words strings.Builder
+	cmd.Stderr = &words
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("exporting %s: %w\n%s", user, err, words.String())
+	}
+	return string(out), err
 }
 
 // Fault is a sign of a defect in what transportd has written so far, a data race
