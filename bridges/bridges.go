@@ -255,6 +255,16 @@ type Upload struct {
 	// read. It blocks under ctx, for a worker, and may be called again. The error is an
 	// *Error with words for the user.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Thumbnail makes a small form of a picture; nil, and nil from it: there is none. It
+	// blocks under ctx and may read the file once more.
+	Thumbnail func(ctx context.Context) (*SmallPicture, error)
+}
+
+// SmallPicture is a small form of a picture.
+type SmallPicture struct {
+	Data          []byte
+	Type          string // media type
+	Width, Height int    // pixels
 }
 
 // File is a file that somebody sent.
@@ -266,6 +276,20 @@ type File struct {
 	Width    int    // pixels of a picture or film, 0: not known
 	Height   int
 	Duration time.Duration // of sound or film, 0: not known
+
+	Desc      string     // what it shows, in words; empty: they are not said
+	Thumbnail *Thumbnail // a small picture of it; nil: there is none
+	Sticker   bool       // a picture that stands for a word
+	Voice     bool       // a voice message
+	Encrypted bool       // it lies on the network so that only its readers can read it
+}
+
+// Thumbnail is a small picture of a file.
+type Thumbnail struct {
+	Ref    string // as File.Ref
+	Type   string // media type; empty: not known
+	Width  int    // pixels, 0: not known
+	Height int
 }
 
 // Media is a file being read.

@@ -360,6 +360,12 @@ func (d *decoder) checkFiles(f *Files) {
 	if f.MaxSize <= 0 {
 		d.add("files.max_size", "must be more than 0")
 	}
+	if f.UploadMax <= 0 {
+		d.add("files.upload_max", "must be more than 0: upload = %q copies nothing", UploadOff)
+	}
+	if f.Upload != UploadAuto && f.Upload != UploadOff && !validDomain(f.Upload) {
+		d.add("files.upload", "%q is neither %q nor %q nor the domain of an upload service", f.Upload, UploadAuto, UploadOff)
+	}
 	if f.Listen == "" {
 		if f.URL != "" {
 			d.add("files.listen", "is missing: url says how it is reached")

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
@@ -16,7 +18,12 @@ func (s *Session) onStanza(st *component.Stanza) {
 		s.refuse(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
 		return
 	}
+	if isOwn(st) {
+		s.ownCame(st)
+		return
+	}
 	if len(s.late) > 0 && st.From.Resource != "" && st.Type != "error" && st.Type != "unavailable" {
+		s.heard = time.Now()
 		s.deliverLate()
 	}
 	// A room that is there is the common case and needs no parsing.

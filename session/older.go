@@ -54,7 +54,7 @@ func (r *room) fetchOlder(first *archive.Line, then func(ok bool)) {
 	}
 	before := r.older.from
 	if before == "" && first != nil {
-		before = bridges.MessageID(first.NetID)
+		before = wholeOf(bridges.MessageID(first.NetID))
 	}
 	if before == "" && first != nil { // nothing to ask from
 		r.older.none = true
@@ -146,7 +146,7 @@ func (r *room) recordOlder(ev *bridges.Message) {
 		r.recordOldSubject(ev)
 		return
 	}
-	for _, part := range r.split(r.l, ev) {
+	for _, part := range r.split(r.l, ev, nil) {
 		l := line{id: fitID(string(part.ID)), from: part.From.Nick, body: bodyOf(part.Message), at: part.At, self: part.Self, occ: part.From.Identity}
 		in := archive.Heard{NetID: string(part.ID), Named: part.ID != "", InPlace: true}
 		if part.ReplyTo != nil || part.HTML != "" || part.Thread != "" || part.file != nil {

@@ -162,22 +162,23 @@ func (r *room) heard(ev *bridges.Message) {
 		r.recordOldSubject(ev)
 		return
 	}
-	if ev.Replaces != "" || ev.ReplyTo != nil || r.hearing.busy {
+	if ev.Replaces != "" || ev.ReplyTo != nil || len(ev.Files) > 0 || r.hearing.busy {
 		r.heardAbout(ev)
 		return
 	}
-	r.hear(ev, nil, nil)
+	r.hear(ev, nil, nil, nil)
 }
 
 // hear is heard for a line whose references are known: the line it replaces and
-// the one it answers, nil where there is none.
-func (r *room) hear(ev *bridges.Message, replaces, answers *line) {
+// the one it answers, nil where there is none; and where its files lie.
+func (r *room) hear(ev *bridges.Message, put []copied, replaces, answers *line) {
 	if len(ev.Files) == 0 {
 		r.hearPart(&piece{Message: ev}, replaces, answers)
 		return
 	}
-	for _, part := range r.split(r.l, ev) {
+	for _, part := range r.split(r.l, ev, put) {
 		r.hearPart(&part, replaces, answers)
+		replaces = nil
 	}
 }
 

@@ -64,7 +64,7 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 		n.mu.Lock()
 		n.waiting[rid] = slices.DeleteFunc(n.waiting[rid], func(c chan struct{}) bool { return c == there })
 		n.mu.Unlock()
-		return nil, joinError(err)
+		return nil, n.whyNotIn(ctx, rid, err)
 	}
 	timer := time.NewTimer(joinTime)
 	defer timer.Stop()
@@ -83,14 +83,27 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 	return r, nil
 }
 
-// joinError says of a refusal what it means for who wants to get in.
-func joinError(err *bridges.Error) *bridges.Error {
-	switch text := strings.ToLower(err.Text); {
-	case err.Kind != bridges.Forbidden:
-	case strings.Contains(text, "banned"):
-		err.Kind = bridges.IsBanned
-	default:
-		err.Kind = bridges.MembersOnly
+// whyNotIn says of a refusal what it means for who wants to get in. Some homeservers do
+// not tell that one is banned, and none in words people understand: then what is known
+// of the user's membership does.
+func (n *network) whyNotIn(ctx context.Context, rid id.RoomID, err *bridges.Error) *bridges.Error {
+	if err.Kind != bridges.Forbidden {
+		return err
+	}
+	banned := strings.Contains(strings.ToLower(err.Text), "banned")
+	if !banned {
+		_ = n.d.request(ctx, func(ctx context.Context) (e error) { // where that is not told, it stays a guess
+			banned, e = n.isBanned(ctx, rid, n.creds.user)
+			return e
+		})
+	}
+	words := "Only those who are invited can enter this room."
+	err.Kind = bridges.MembersOnly
+	if banned {
+		err.Kind, words = bridges.IsBanned, "You are banned from this room."
+	}
+	if !strings.Contains(err.Text, " ") { // a code, or nothing
+		err.Text = words
 	}
 	return err
 }

@@ -35,7 +35,9 @@ type room struct {
 	authors map[id.EventID]id.UserID // of recent lines
 	order   []id.EventID             // of authors, the oldest first
 	polls   map[id.EventID]*poll
+	threads map[id.EventID]id.EventID // the last line heard of each, by its first
 	typing  []id.UserID
+	asked   *askedTopic // under mu; nil: none
 }
 
 // roomState is what is stored of a room.
@@ -75,6 +77,7 @@ const (
 	maxRecent  = 200
 	maxAuthors = 500
 	maxPolls   = 20
+	maxThreads = 100
 	maxTitle   = 300 // bytes of a name that is shown
 )
 
@@ -208,6 +211,14 @@ func (r *room) wrote(ev id.EventID, user id.UserID) {
 	}
 	r.order = append(r.order, ev)
 	r.authors[ev] = user
+}
+
+// inThread notes the last line of a thread. mu is held.
+func (r *room) inThread(root, line id.EventID) {
+	if r.threads == nil || len(r.threads) >= maxThreads {
+		r.threads = map[id.EventID]id.EventID{}
+	}
+	r.threads[root] = line
 }
 
 // summary takes what an answer says of how many are in a room. Changed tells that

@@ -348,6 +348,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.StateKey == nil {
 		return false
 	}
+	t.n.mu.Lock()
+	t.n.shows(r.id, ev)
+	t.n.mu.Unlock()
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
 	}
@@ -380,7 +383,10 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	}
 	switch ev.Type.Type {
 	case event.StateTopic.Type:
-		t.emit(&bridges.SubjectChanged{Room: bridges.RoomID(r.id), Subject: topic(r, ev), Replay: t.replay || t.gap || !live})
+		t.emit(&bridges.SubjectChanged{
+			Ref: r.shownAs(ev.Sender == n.creds.user, r.Topic), Room: bridges.RoomID(r.id), Subject: topic(r, ev),
+			Replay: t.replay || t.gap || !live,
+		})
 	case event.StatePowerLevels.Type:
 		t.standings(r, was, r.nickOf(ev.Sender))
 	case event.StateEncryption.Type:
