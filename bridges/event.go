@@ -44,6 +44,10 @@ type Message struct {
 	ReplyTo  *Reply
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
+
+	// Missing: what was said after that time and before this line is left out, as it was
+	// more than is worth while; the Historian has it. Zero: nothing is.
+	Missing time.Time
 }
 
 // Reply is what a message answers.

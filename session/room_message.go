@@ -163,6 +163,7 @@ func (r *room) heard(ev *bridges.Message) {
 // hear is heard for a line whose references are known: the line it replaces and
 // the one it answers, nil where there is none.
 func (r *room) hear(ev *bridges.Message, replaces, answers *line) {
+	r.leftOut(ev)
 	if len(ev.Files) == 0 {
 		r.hearPart(&piece{Message: ev}, replaces, answers)
 		return
