@@ -35,15 +35,15 @@ type Presencer interface {
 }
 
 // Reactor puts the user's reactions to a line: keys are all the user wants there.
-// Outcome Reacted or Failed.
+// token is as Outgoing.Token. Outcome Reacted or Failed.
 type Reactor interface {
-	React(ref Ref, at Place, line MessageID, keys []string) error
+	React(ref Ref, token string, at Place, line MessageID, keys []string) error
 }
 
 // Retractor takes a line back: the user's own, or another's where the user may.
-// Outcome Retracted or Failed.
+// token is as Outgoing.Token. Outcome Retracted or Failed.
 type Retractor interface {
-	Retract(ref Ref, at Place, line MessageID, reason string) error
+	Retract(ref Ref, token string, at Place, line MessageID, reason string) error
 }
 
 // Typist tells others that the user writes, or has stopped. There is no outcome.

@@ -32,6 +32,7 @@ type Message struct {
 	Place  Place
 	From   Member // Role and Affiliation are not set
 	Self   bool   // the user said it, here or through another client
+	With   string // of a line of the user's to a person: the person as Address.Name has it; empty: Place.User is that
 	Kind   MessageKind
 	Body   string // plain text; not set with Ref
 	ID     MessageID
@@ -44,6 +45,7 @@ type Message struct {
 	ReplyTo  *Reply
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
+	Token    string    // of the user's own line, where it was sent with one and the network tells it; set or not with Ref
 
 	// Missing: what was said after that time and before this line is left out, as it was
 	// more than is worth while; the Historian has it. Zero: nothing is.
@@ -68,6 +70,7 @@ type Retracted struct {
 	Reason string
 	At     time.Time // zero: now
 	Replay bool
+	Token  string // as Message.Token
 }
 
 // Reacted: what somebody has put to a line. Keys are all of it, not the change.
@@ -80,6 +83,7 @@ type Reacted struct {
 	Keys   []string
 	At     time.Time // zero: now
 	Replay bool
+	Token  string // as Message.Token
 }
 
 // Typing: somebody writes, or has stopped. Nothing is repeated; who says something
@@ -170,6 +174,7 @@ type SubjectChanged struct {
 	Ref     Ref
 	Room    RoomID
 	Subject Subject
+	Replay  bool // it may have been reported before, under the same Subject.ID
 }
 
 // ModeChanged: a setting of the room changed that has no event of its own.

@@ -102,7 +102,7 @@ func (m *Manager) gapIn(ctx context.Context, q *archive.Query, lines []archive.L
 func knownToNetwork(lines []archive.Line) bridges.MessageID {
 	for i := range lines {
 		if id := lines[i].NetID; id != "" && id != leftOutNetID {
-			return bridges.MessageID(id)
+			return wholeOf(bridges.MessageID(id))
 		}
 	}
 	return ""

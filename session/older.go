@@ -55,7 +55,7 @@ func (r *room) hasHistorian() bool {
 // line into the archive, and calls then.
 func (r *room) fetchOlder(first *archive.Line, then func(ok bool)) {
 	if o := &r.older; o.from == "" && first != nil && !o.busy {
-		if o.from = bridges.MessageID(first.NetID); o.from == "" { // nothing to ask from
+		if o.from = wholeOf(bridges.MessageID(first.NetID)); o.from == "" { // nothing to ask from
 			o.none = true
 			then(true)
 			return
@@ -158,10 +158,14 @@ func (r *room) olderCame(o *older, lines []*bridges.Message, failed bool) {
 // another: not before that one, whatever the network's clock said. It is shown to nobody:
 // clients ask for it.
 func (r *room) recordOlder(ev *bridges.Message, behind archive.Key) {
-	if ev.At.IsZero() {
+	switch {
+	case ev.At.IsZero():
+		return
+	case ev.Kind == bridges.NewSubject:
+		r.recordOldSubject(ev)
 		return
 	}
-	for _, part := range r.split(r.l, ev) {
+	for _, part := range r.split(r.l, ev, nil) {
 		l := line{id: fitID(string(part.ID)), from: part.From.Nick, body: bodyOf(part.Message), at: part.At, self: part.Self, occ: part.From.Identity}
 		if !behind.IsZero() && l.at.UnixMicro() <= behind.At {
 			l.at = behind.Time().Add(time.Microsecond)

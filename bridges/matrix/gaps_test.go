@@ -9,10 +9,13 @@ import (
 	"transportd/internal/matrixtest"
 )
 
-// during holds alice's answers back while something happens.
-func (l *linked) during(f func()) {
+// during holds alice's answers back while something happens. begin makes the homeserver
+// answer the poll that waits already.
+func (l *linked) during(begin, f func()) {
 	hold := make(chan struct{})
 	fault := l.srv.Inject(matrixtest.Fault{User: l.alice.ID, Path: "/sync", Hold: hold})
+	begin()
+	fault.Wait(l.t, 1)
 	f()
 	fault.Remove()
 	close(hold)
@@ -35,6 +38,8 @@ func (l *linked) toldMissing() (n int, since time.Time) {
 func TestLeftOut(t *testing.T) {
 	srv := matrixtest.New(t)
 	bob, r := publicRoom(srv)
+	aside := bob.Create(matrixtest.RoomOptions{Preset: "public_chat"})
+	srv.User("alice").Join(aside)
 	chat := bob.Direct(srv.User("alice"))
 	srv.User("alice").Join(chat)
 	srv.User("alice").SetData(nil, "m.direct", map[string]any{bob.ID: []string{chat.ID}})
@@ -44,8 +49,9 @@ func TestLeftOut(t *testing.T) {
 	before := l.heard("before")
 	bob.Say(chat, "chat before")
 	l.heard("chat before")
+	poke := func() { bob.Say(aside, "poke") }
 	const many = gapPages*gapLines + tail + 150
-	l.during(func() {
+	l.during(poke, func() {
 		for i := range many {
 			bob.Say(r, fmt.Sprint("line ", i))
 		}
@@ -66,7 +72,7 @@ func TestLeftOut(t *testing.T) {
 	if k := len(lines); more || k < 100 || lines[k-1].Body != prior(first.Body) {
 		t.Errorf("%d lines before %q", k, first.Body)
 	}
-	l.during(func() {
+	l.during(poke, func() {
 		for i := range many {
 			bob.Say(chat, fmt.Sprint("chat ", i))
 		}

@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -115,7 +116,7 @@ func TestReactions(t *testing.T) {
 	bob.Redact(r, one, "")
 	want(l, "one less", func(e *bridges.Reacted) bool { return slices.Equal(e.Keys, []string{"🎉"}) })
 	ref := l.nextRef()
-	l.ok(l.net.React(ref, inRoom(r), bridges.MessageID(line), []string{"👀", "❤"}))
+	l.ok(l.net.React(ref, "token"+fmt.Sprint(ref), inRoom(r), bridges.MessageID(line), []string{"👀", "❤"}))
 	want(l, "the outcome", func(e *bridges.Reacted) bool { return e.Ref == ref && e.Self && len(e.Keys) == 2 })
 	l.stop()
 	l.ended()
@@ -123,7 +124,7 @@ func TestReactions(t *testing.T) {
 	l = openLink(t, srv, Config{}, l.kept).online()
 	l.join(r)
 	ref = l.nextRef()
-	l.ok(l.net.React(ref, inRoom(r), bridges.MessageID(line), []string{"❤"}))
+	l.ok(l.net.React(ref, "token"+fmt.Sprint(ref), inRoom(r), bridges.MessageID(line), []string{"❤"}))
 	want(l, "the outcome", func(e *bridges.Reacted) bool { return e.Ref == ref && slices.Equal(e.Keys, []string{"❤"}) })
 	left := 0
 	for _, ev := range r.Events() {
@@ -161,7 +162,7 @@ func TestTakenBack(t *testing.T) {
 	line := bob.Say(r, "not yours")
 	l.heard("not yours")
 	ref = l.nextRef()
-	l.ok(l.net.Retract(ref, inRoom(r), bridges.MessageID(line), ""))
+	l.ok(l.net.Retract(ref, "token", inRoom(r), bridges.MessageID(line), ""))
 	if f := want(l, "Failed", func(f *bridges.Failed) bool { return f.Ref == ref }); f.Err.Kind != bridges.Forbidden {
 		t.Errorf("failed with %+v", f.Err)
 	}
