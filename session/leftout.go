@@ -63,7 +63,7 @@ func openGap(l *archive.Line) bool {
 // it: of several the one where reading begins, so that what is fetched pushes the others
 // out of the page.
 func (m *Manager) gapIn(ctx context.Context, q *archive.Query, lines []archive.Line) (*gap, error) {
-	if q.Nick != "" || q.Self {
+	if q.Nick != "" || q.Occupant != "" || q.Self { // who asks for one person's lines gets those there are
 		return nil, nil
 	}
 	all := archive.Query{Gateway: q.Gateway, User: q.User, JID: q.JID}
