@@ -18,10 +18,11 @@ import (
 type room struct {
 	id id.RoomID
 	roomState
-	seen   seenState
-	power  *powers      // as far as known; made when needed
-	recent []id.EventID // that came in answers
-	mine   []id.EventID // of the user's, told as outcomes, whose echo is still to come; under mu
+	seen    seenState
+	power   *powers      // as far as known; made when needed
+	recent  []id.EventID // that came in answers
+	missing time.Time    // since when lines are left out, until that is told
+	mine    []id.EventID // of the user's, told as outcomes, whose echo is still to come; under mu
 
 	open    bool           // the session has entered it
 	opening bool           // it is being entered: what happens meanwhile is held
