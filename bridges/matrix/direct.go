@@ -17,8 +17,10 @@ import (
 // contact is somebody the user has a chat with, and the room that carries it: of
 // several the one in which something was said last.
 type contact struct {
-	room id.RoomID
-	nick string
+	room   id.RoomID
+	nick   string
+	avatar string // mxc:
+	last   int64  // when something was said in the room, milliseconds, as of when the contacts were found
 }
 
 // invite is a room the user is asked into.
@@ -83,21 +85,27 @@ func (t *turn) updateContacts() {
 		}
 		c := now[user]
 		if c == nil || r.Last > n.rooms[c.room].Last || r.Last == n.rooms[c.room].Last && rid > c.room {
-			now[user] = &contact{room: rid, nick: person(user, r.Faces[user].Name).Nick}
+			face := r.Faces[user]
+			now[user] = &contact{room: rid, nick: person(user, face.Name).Nick, avatar: face.Avatar, last: r.Last}
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(n.contacts)) {
 		if now[user] == nil {
 			t.emit(&bridges.Contact{Member: n.contactMember(user, n.contacts[user]), Gone: true})
+			delete(n.present, user)
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(now)) {
 		was := n.contacts[user]
-		if was == nil || was.nick != now[user].nick {
-			t.emit(&bridges.Contact{Member: n.contactMember(user, now[user])})
+		if is := now[user]; was == nil || was.nick != is.nick || was.avatar != is.avatar {
+			t.emit(&bridges.Contact{Member: n.contactMember(user, is)})
 		}
 	}
+	fresh := slices.DeleteFunc(slices.Sorted(maps.Keys(now)), func(user id.UserID) bool { return n.contacts[user] != nil })
 	n.contacts = now
+	for _, user := range fresh {
+		n.wonder(user)
+	}
 }
 
 // forTwo tells whether a room has two people, of whom one may still have to come.
@@ -107,7 +115,7 @@ func (r *room) forTwo() bool { return r.Joined == 0 || r.Joined+r.Invited == 2 }
 
 func (n *network) contactMember(user id.UserID, c *contact) bridges.Member {
 	m := person(user, "")
-	m.Nick = c.nick
+	m.Nick, m.Avatar = c.nick, c.avatar
 	return m
 }
 
@@ -140,6 +148,7 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 	n.mu.Lock()
 	known := n.invites[rid]
 	n.invites[rid] = inv
+	t.answered(rid)
 	if inv.Name != string(rid) {
 		n.aliases[foldID(inv.Name)] = rid
 	}
