@@ -236,6 +236,7 @@ type Outgoing struct {
 	Mentions []UserID  // people of the room whom Body names
 	Link     string    // what the message is about is at this address
 	File     *Upload   // Body is what is said about it, often nothing
+	Location *Location // the same
 }
 
 // Upload is a file that the user sends.
@@ -303,16 +304,17 @@ var Markup = []string{
 // Caps is what a place can do, as data: it shows in disco and decides what the
 // session turns into text.
 type Caps struct {
-	HTML    bool // Outgoing.HTML
-	Edit    bool // Outgoing.Replaces
-	Reply   bool // Outgoing.ReplyTo
-	Thread  bool // Outgoing.Thread
-	Mention bool // Outgoing.Mentions
-	React   bool // the Network is a Reactor here
-	Retract bool // the Network is a Retractor here
-	Typing  bool // the Network is a Typist here
-	Files   bool // Outgoing.File
-	Read    bool // the Network is a Reader here, and tells what others have read
+	HTML     bool // Outgoing.HTML
+	Edit     bool // Outgoing.Replaces
+	Reply    bool // Outgoing.ReplyTo
+	Thread   bool // Outgoing.Thread
+	Mention  bool // Outgoing.Mentions
+	React    bool // the Network is a Reactor here
+	Retract  bool // the Network is a Retractor here
+	Typing   bool // the Network is a Typist here
+	Files    bool // Outgoing.File
+	Location bool // Outgoing.Location
+	Read     bool // the Network is a Reader here, and tells what others have read
 	// Resident: the network keeps the user in its rooms by itself. Leave then only
 	// ends the reports about a room; whoever wants to be out for good needs Quit.
 	Resident bool

@@ -44,6 +44,7 @@ type Message struct {
 	ReplyTo  *Reply
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
+	Location *Location // Body is what is said about it, often nothing
 }
 
 // Reply is what a message answers.

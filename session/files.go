@@ -70,10 +70,10 @@ func (s *Session) split(l *link, ev *bridges.Message, put []copied) []piece {
 	var out []piece
 	add := func(n int, body string, p piece) {
 		part := *ev
-		part.Files, part.Body, part.HTML, part.Kind = nil, body, "", bridges.Text
+		part.Files, part.Location, part.Body, part.HTML, part.Kind = nil, nil, body, "", bridges.Text
 		part.ID, part.Replaces = partOf(ev.ID, n), partOf(ev.Replaces, n)
 		if p.file == nil && n > len(ev.Files) {
-			part.HTML, part.Kind = ev.HTML, ev.Kind
+			part.HTML, part.Kind, part.Location = ev.HTML, ev.Kind, ev.Location
 		}
 		if len(out) > 0 { // what is answered is told once
 			part.ReplyTo = nil
@@ -102,7 +102,7 @@ func (s *Session) split(l *link, ev *bridges.Message, put []copied) []piece {
 		}
 		add(i+1, at.address, piece{file: f, thumb: at.thumb})
 	}
-	if ev.Body != "" || len(ev.Files) == 0 {
+	if ev.Body != "" || ev.Location != nil || len(ev.Files) == 0 {
 		add(len(ev.Files)+1, ev.Body, piece{})
 	}
 	return out

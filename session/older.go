@@ -145,7 +145,7 @@ func (r *room) recordOlder(ev *bridges.Message) {
 	for _, part := range r.split(r.l, ev, nil) {
 		l := line{id: fitID(string(part.ID)), from: part.From.Nick, body: bodyOf(part.Message), at: part.At, self: part.Self, occ: part.From.Identity}
 		in := archive.Heard{NetID: string(part.ID), Named: part.ID != "", InPlace: true}
-		if part.ReplyTo != nil || part.HTML != "" || part.Thread != "" || part.file != nil {
+		if part.ReplyTo != nil || part.HTML != "" || part.Thread != "" || part.file != nil || part.Location != nil {
 			r.adorn(&l, &part, nil, nil)
 			in.Extra = l.extra
 		}

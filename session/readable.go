@@ -51,6 +51,9 @@ func plain(st *component.Stanza, body string) (bridges.Outgoing, bool) {
 	if body == "" {
 		body = st.Child(xep.NSOOB, "x").Child("", "url").Text()
 	}
+	if at, ok := placeOf(st); ok && body == "" {
+		body = at.URI()
+	}
 	if strings.TrimSpace(body) == "" {
 		return bridges.Outgoing{}, false
 	}

@@ -123,6 +123,9 @@ func (p *spot) say(st *component.Stanza, replaces, reply, thread bridges.Message
 		with.File, with.Body, with.HTML, with.Link = file, "", "", ""
 		return wish{do: send(with), instead: send(out)}
 	}
+	if p.caps.Location {
+		out.Location, out.Body = sentLocation(st, out.Body)
+	}
 	return wish{do: send(out)}
 }
 

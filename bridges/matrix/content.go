@@ -41,6 +41,8 @@ type content struct {
 	File *file // what the message carries
 	Poll *poll // what may be voted on; Body has it in words
 
+	Location *bridges.Location // where Body is about
+
 	Target  id.EventID // of a reaction, a vote or the end of a poll
 	Key     string     // of a reaction
 	Choices []string   // of a vote: ids of answers
@@ -51,7 +53,7 @@ type content struct {
 func (c *content) message() *bridges.Message {
 	m := &bridges.Message{
 		Kind: c.Kind, Body: c.Body, HTML: c.HTML,
-		Replaces: bridges.MessageID(c.Replaces), Thread: bridges.MessageID(c.Thread),
+		Replaces: bridges.MessageID(c.Replaces), Thread: bridges.MessageID(c.Thread), Location: c.Location,
 	}
 	if c.ReplyTo != "" {
 		m.ReplyTo = &bridges.Reply{ID: bridges.MessageID(c.ReplyTo)}
@@ -107,7 +109,7 @@ func readContent(kind string, raw json.RawMessage) content {
 		return content{What: contentRedacted} // what a redaction leaves (room versions, "Redactions")
 	}
 	c := read(o)
-	if c.What == contentMessage && c.File == nil && strings.TrimSpace(c.Body) == "" {
+	if c.What == contentMessage && c.File == nil && c.Location == nil && strings.TrimSpace(c.Body) == "" {
 		return content{}
 	}
 	return c

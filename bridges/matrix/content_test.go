@@ -112,9 +112,9 @@ func TestReadContent(t *testing.T) {
 		{"m.sticker", `{"body":"a cat"}`, said("a cat")},
 
 		// Places.
-		{msg, `{"msgtype":"m.location","body":"Here","geo_uri":"geo:51.5,-0.12;u=35"}`, said("Here\ngeo:51.5,-0.12;u=35")},
-		{msg, `{"msgtype":"m.location","body":"at geo:1,2","geo_uri":"geo:1,2"}`, said("at geo:1,2")},
-		{msg, `{"msgtype":"m.location","org.matrix.msc3488.location":{"uri":"geo:1,2","description":"Here"}}`, said("Here\ngeo:1,2")},
+		{msg, `{"msgtype":"m.location","body":"Here","geo_uri":"geo:51.5,-0.12;u=35"}`, content{What: contentMessage, Body: "Here", Location: &bridges.Location{Lat: 51.5, Lon: -0.12, Accuracy: 35}}},
+		{msg, `{"msgtype":"m.location","body":"at geo:1,2","geo_uri":"geo:1,2"}`, content{What: contentMessage, Location: &bridges.Location{Lat: 1, Lon: 2}}},
+		{msg, `{"msgtype":"m.location","org.matrix.msc3488.location":{"uri":"geo:1,2","description":"Here"}}`, content{What: contentMessage, Body: "Here", Location: &bridges.Location{Lat: 1, Lon: 2}}},
 		{msg, `{"msgtype":"m.location","body":"Here","geo_uri":"javascript:1"}`, said("Here")},
 
 		// Polls.
@@ -414,7 +414,7 @@ func FuzzReadContent(f *testing.F) {
 				f.URI.FileID == "" || f.Size < 0 || f.Width < 0 || f.Height < 0 || f.Duration < 0) {
 				t.Fatalf("%s: file %+v", kind, f)
 			}
-			if c.What == contentMessage && c.File == nil && strings.TrimSpace(c.Body) == "" {
+			if c.What == contentMessage && c.File == nil && c.Location == nil && strings.TrimSpace(c.Body) == "" {
 				t.Fatalf("%s: a message of nothing", kind)
 			}
 			if c.Poll != nil {

@@ -145,7 +145,11 @@ func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (ev
 		content, err := n.uploadFile(ctx, r, m, res)
 		return event.EventMessage, content, err
 	}
-	content, err := writeMessage(m, res)
+	write := writeMessage
+	if m.Location != nil {
+		write = writeLocation
+	}
+	content, err := write(m, res)
 	return event.EventMessage, content, bridges.AsError(err)
 }
 
