@@ -24,6 +24,8 @@ const (
 	contentVote                         // Target and Choices
 	contentEncrypted                    // not to be read without a key
 	contentRedacted                     // it was taken back
+	contentBeacon                       // where somebody is who shares that: Location
+	contentCall                         // a call has begun that is made of several events
 )
 
 // content is an event as the parts of a bridges.Message. Ids are as the event has
@@ -43,7 +45,8 @@ type content struct {
 
 	Location *bridges.Location // where Body is about
 
-	Target  id.EventID // of a reaction, a vote or the end of a poll
+	Target  id.EventID // of a reaction or a vote
+	Ends    id.EventID // the poll whose end this is
 	Key     string     // of a reaction
 	Choices []string   // of a vote: ids of answers
 }
@@ -89,8 +92,10 @@ var contentReaders = map[string]func(object) content{
 	"m.call.invite":                       readCall,
 	"m.call.hangup":                       note("The call has ended."),
 	"m.call.reject":                       note("The call was declined."),
-	"m.rtc.notification":                  note("A call has begun: it can be joined in a Matrix client."),
-	"org.matrix.msc4075.rtc.notification": note("A call has begun: it can be joined in a Matrix client."),
+	"m.rtc.notification":                  func(object) content { return content{What: contentCall} },
+	"org.matrix.msc4075.rtc.notification": func(object) content { return content{What: contentCall} },
+	"m.beacon":                            readBeacon,
+	"org.matrix.msc3672.beacon":           readBeacon,
 	"m.message":                           readExtensible,
 	"org.matrix.msc1767.message":          readExtensible,
 }

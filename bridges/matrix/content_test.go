@@ -121,7 +121,7 @@ func TestReadContent(t *testing.T) {
 		{"m.poll.response", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"m.selections":["1",2,"3"]}`, content{What: contentVote, Target: "$p", Choices: []string{"1", "3"}}},
 		{"org.matrix.msc3381.poll.response", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"org.matrix.msc3381.poll.response":{"answers":["1"]}}`, content{What: contentVote, Target: "$p", Choices: []string{"1"}}},
 		{"m.poll.response", `{"m.relates_to":{"rel_type":"m.thread","event_id":"$p"},"m.selections":["1"]}`, content{}},
-		{"m.poll.end", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"m.text":[{"mimetype":"text/html","body":"<b>x</b>"},{"body":"Over:\n a"}]}`, content{What: contentMessage, Kind: bridges.Notice, Body: "Over: a", Target: "$p"}},
+		{"m.poll.end", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"m.text":[{"mimetype":"text/html","body":"<b>x</b>"},{"body":"Over:\n a"}]}`, content{What: contentMessage, Kind: bridges.Notice, Body: "Over: a", Ends: "$p"}},
 		{"org.matrix.msc3381.poll.end", `{"org.matrix.msc1767.text":7,"x":1}`, content{What: contentMessage, Kind: bridges.Notice, Body: "The poll has ended."}},
 		{"m.poll.start", `{"m.text":"A question","m.poll":{"question":7}}`, said("A question")},
 

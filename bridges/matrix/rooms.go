@@ -34,6 +34,9 @@ type room struct {
 	order   []id.EventID             // of authors, the oldest first
 	polls   map[id.EventID]*poll
 	typing  []id.UserID
+	beacons map[id.UserID]*beacon // who shares where they are
+	calling map[string]bool       // who is in a call, by what the state of that is called
+	callAt  int64                 // when a call was told of last, milliseconds
 }
 
 // roomState is what is stored of a room.

@@ -121,14 +121,8 @@ func (n *network) roomOf(ctx context.Context, p bridges.Place) (*room, *bridges.
 
 // compose makes an event of what the user says.
 func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (event.Type, any, *bridges.Error) {
-	n.mu.Lock()
-	poll := r.polls[id.EventID(m.ReplyTo)]
-	n.mu.Unlock()
-	if poll != nil {
-		if choices, ok := poll.choose(m.Body); ok {
-			kind, vote := poll.vote(id.EventID(m.ReplyTo), choices)
-			return event.Type{Type: kind, Class: event.MessageEventType}, vote, nil
-		}
+	if kind, vote, ok := n.voteFor(ctx, r, id.EventID(m.ReplyTo), m.Body); ok {
+		return event.Type{Type: kind, Class: event.MessageEventType}, vote, nil
 	}
 	res := resolved{}
 	if m.ReplyTo != "" {
