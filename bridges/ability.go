@@ -35,15 +35,15 @@ type Presencer interface {
 }
 
 // Reactor puts the user's reactions to a line: keys are all the user wants there.
-// Outcome Reacted or Failed.
+// token is as Outgoing.Token. Outcome Reacted or Failed.
 type Reactor interface {
-	React(ref Ref, at Place, line MessageID, keys []string) error
+	React(ref Ref, token string, at Place, line MessageID, keys []string) error
 }
 
 // Retractor takes a line back: the user's own, or another's where the user may.
-// Outcome Retracted or Failed.
+// token is as Outgoing.Token. Outcome Retracted or Failed.
 type Retractor interface {
-	Retract(ref Ref, at Place, line MessageID, reason string) error
+	Retract(ref Ref, token string, at Place, line MessageID, reason string) error
 }
 
 // Typist tells others that the user writes, or has stopped. There is no outcome.
@@ -115,12 +115,24 @@ type DirectoryEntry struct {
 	Title   string // for people; empty: Name
 	Members int
 	Subject string
+	Group   bool // not a room but a group of rooms (Grouper)
 }
 
 // Directory lists the network's rooms, sorted by name. The whole list is
 // returned; implementations share and cache it for a short while.
 type Directory interface {
 	Rooms(ctx context.Context) ([]DirectoryEntry, error)
+}
+
+// Grouper is a network that sorts rooms into groups, which may have groups in them, and
+// have each other.
+type Grouper interface {
+	// Group lists what is directly in a group, in the network's order, bounded: rooms
+	// and groups the user is in, and others that may be entered. Of an empty name it
+	// lists the groups the user is in, but for those that are in another one of them.
+	// The error is of kind NotFound where there is no such group, or Forbidden where
+	// what is in it is not for this user.
+	Group(ctx context.Context, name string) ([]DirectoryEntry, error)
 }
 
 // Probe is a question put to a person's client.

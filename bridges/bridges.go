@@ -61,6 +61,7 @@ type Info struct {
 	PromptDesc   string    // one sentence of help with it
 	FoldsCase    bool      // names that differ in the case of ASCII letters only are the same, on every network
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
+	Addresses    bool      // everybody in a room shows an Address, which is the Identity, too: rooms are not anonymous
 }
 
 // NetworkInfo is a network the operator has listed.
@@ -154,6 +155,10 @@ const MaxCommit = 8 << 20
 // SealedState begins the names of what Commit stores encrypted.
 const SealedState = "sealed/"
 
+// SessionState begins the names of what the session itself stores of an account; a
+// driver uses others.
+const SessionState = SealedState + "session/"
+
 // Start says under which circumstances a connection is made.
 type Start struct {
 	// Attended: somebody is waiting for this and can choose again. A nick that
@@ -217,6 +222,9 @@ const (
 	Text   MessageKind = iota
 	Emote              // "/me" without the "/me "
 	Notice             // from a program, not to be answered by one
+	// NewSubject is an old change of a room's subject, which became Body: with Replay
+	// only. What happens now is SubjectChanged.
+	NewSubject
 )
 
 // Outgoing is what a user says. Only parts whose capability the place has are
@@ -315,6 +323,10 @@ type Caps struct {
 	Files    bool // Outgoing.File
 	Location bool // Outgoing.Location
 	Read     bool // the Network is a Reader here, and tells what others have read
+	Group    bool // this is a group of rooms (Grouper), not a room: nothing is said there
+	// Once: the network takes what has a Token once, over restarts of both, and tells the
+	// Token of the user's own lines. What it may not have got is then asked for again.
+	Once bool
 	// Resident: the network keeps the user in its rooms by itself. Leave then only
 	// ends the reports about a room; whoever wants to be out for good needs Quit.
 	Resident bool
@@ -390,7 +402,9 @@ type Member struct {
 
 // Subject is a room's subject with who set it and when, as far as known.
 type Subject struct {
-	Text string
-	By   string // nick, or a server's name
-	At   time.Time
+	Text     string
+	By       string // nick, or a server's name
+	At       time.Time
+	Identity string    // of By, as Member.Identity has it; empty: not known
+	ID       MessageID // what the network calls the change, where it does and plays changes back
 }

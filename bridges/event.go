@@ -32,6 +32,7 @@ type Message struct {
 	Place  Place
 	From   Member // Role and Affiliation are not set
 	Self   bool   // the user said it, here or through another client
+	With   string // of a line of the user's to a person: the person as Address.Name has it; empty: Place.User is that
 	Kind   MessageKind
 	Body   string // plain text; not set with Ref
 	ID     MessageID
@@ -45,6 +46,7 @@ type Message struct {
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
 	Location *Location // Body is what is said about it, often nothing
+	Token    string    // of the user's own line, where it was sent with one and the network tells it; set or not with Ref
 }
 
 // Reply is what a message answers.
@@ -65,6 +67,7 @@ type Retracted struct {
 	Reason string
 	At     time.Time // zero: now
 	Replay bool
+	Token  string // as Message.Token
 }
 
 // Reacted: what somebody has put to a line. Keys are all of it, not the change.
@@ -77,6 +80,7 @@ type Reacted struct {
 	Keys   []string
 	At     time.Time // zero: now
 	Replay bool
+	Token  string // as Message.Token
 }
 
 // Typing: somebody writes, or has stopped. Nothing is repeated; who says something
@@ -167,6 +171,7 @@ type SubjectChanged struct {
 	Ref     Ref
 	Room    RoomID
 	Subject Subject
+	Replay  bool // it may have been reported before, under the same Subject.ID
 }
 
 // ModeChanged: a setting of the room changed that has no event of its own.

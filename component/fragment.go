@@ -1,7 +1,7 @@
 package component
 
 // ParseStanza reads one stanza from its XML, as it would come over the stream.
-// It is for tests and tools; the stream parses for itself.
+// The stream parses for itself.
 func ParseStanza(xml string) (*Stanza, error) {
 	e, err := parseFragment([]byte(xml), NSComponent)
 	if err != nil {

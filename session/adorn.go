@@ -276,6 +276,8 @@ func (r *room) moderate(st *component.Stanza) {
 				done.Others, done.Reason = true, m.Reason
 				r.onRetracted(done)
 			}
-		}), func(ref bridges.Ref) error { return retractor.Retract(ref, bridges.Place{Room: r.id}, id, m.Reason) })
+		}), func(ref bridges.Ref) error {
+			return retractor.Retract(ref, newToken(), bridges.Place{Room: r.id}, id, m.Reason)
+		})
 	})
 }

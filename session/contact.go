@@ -91,12 +91,18 @@ func (s *Session) personMessage(st *component.Stanza, addr bridges.Address) {
 	if !sayable(st) {
 		return
 	}
-	s.withLink(st, addr.Network, func(l *link) {
+	say := func(l *link) {
 		id := l.net.UserID(addr.Name)
 		c := s.contact(l, id, addr.Name)
 		c.via, c.asked = "", true
 		s.sayPrivate(st, c)
-	})
+	}
+	if l := s.existing(addr.Network); l != nil && l.keepsWaiting() {
+		say(l)
+		l.start(true)
+		return
+	}
+	s.withLink(st, addr.Network, say)
 }
 
 // onPrivate is a private message to an occupant (XEP-0045 section 7.5).
@@ -148,6 +154,10 @@ func (s *Session) privateWords(st *component.Stanza, n native) (bridges.Outgoing
 // sayPrivate says something to a person, in as good a form as the network has.
 func (s *Session) sayPrivate(st *component.Stanza, c *contact) {
 	caps := c.l.net.Capabilities(bridges.Place{User: c.id})
+	if caps.Once {
+		c.l.out.tell(st, c)
+		return
+	}
 	if !refersToLines(&caps) && !caps.HTML {
 		if out, ok := s.privateWords(st, native{}); ok {
 			s.sendPrivate(st, c, wish{do: func(ref bridges.Ref) error { return c.l.net.Send(ref, bridges.Place{User: c.id}, out) }})
@@ -160,7 +170,7 @@ func (s *Session) sayPrivate(st *component.Stanza, c *contact) {
 	}
 	spot := c.spot(s, &caps)
 	c.saying.do(func(done func()) {
-		spot.utter(st, func(q wish) {
+		spot.utter(st, newToken(), func(q wish) {
 			if q.do != nil {
 				s.sendPrivate(st, c, q)
 			}
@@ -207,10 +217,7 @@ func (s *Session) sendPrivate(st *component.Stanza, c *contact, q wish) {
 			return
 		}
 		s.m.stats.toNetwork.Add(1)
-		s.recordSent(st, c, id, timeOr(at, time.Now()))
-		if xep.WantsReceipt(st.Element) && st.ID != "" {
-			s.receipt(st)
-		}
+		s.tookPrivate(st, c, id, at)
 	}), q.do)
 }
 
@@ -236,6 +243,7 @@ type keptMessage struct {
 	at   time.Time
 	via  string // local part of the room it belongs to
 	key  archive.Key
+	own  bool // the user said it, to from
 
 	net   bridges.MessageID // what the network calls it, where it refers to lines by that
 	extra []byte            // further children of the message, as XML
@@ -244,7 +252,7 @@ type keptMessage struct {
 // onPrivateMessage is a private line from the network.
 func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	if ev.Self {
-		s.noteOwn(l, ev)
+		s.onOwn(l, ev)
 		return
 	}
 	body := bodyOf(ev)
@@ -291,11 +299,16 @@ func (s *Session) tellPart(c *contact, ev *piece, adorn func(*keptMessage, *piec
 		k.extra = append(k.extra, markable...)
 	}
 	s.recordPrivate(&k, ev.Replay)
+	s.offer(k, ev.Replay)
+}
+
+// offer delivers a line that was stored, behind those before it.
+func (s *Session) offer(k keptMessage, delayed bool) {
 	if s.behind && !s.unreadable && !k.key.IsZero() {
 		s.leave() // those before it are still to be read
 		return
 	}
-	s.showPrivate(k, ev.Replay)
+	s.showPrivate(k, delayed)
 }
 
 // showPrivate delivers a private line: to the bare JID, where the user's server
@@ -311,6 +324,16 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 		s.leave()
 		return
 	}
+	if k.own {
+		if o := s.ownMessage(&k, delayed); o != nil {
+			if !s.send(o) {
+				s.keep(k)
+				return
+			}
+			s.wrote(k)
+		}
+		return
+	}
 	from, to := k.from, []component.JID(nil)
 	if r != nil {
 		from = r.occupant(k.nick)
@@ -322,23 +345,28 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 	}
 	for _, jid := range to {
 		o := component.NewMessage(from, jid, "chat", k.id)
-		if k.body != "" {
-			o.Elem("", "body", k.body)
-		}
-		o.AppendChildren(k.extra)
 		if inRoom {
 			o.Start(xep.NSMUCUser, "x").End()
 			xep.AppendPrivate(o)
 		}
-		if delayed {
-			xep.AppendDelay(o, s.m.domain, k.at)
-		}
+		s.fillPrivate(o, &k, delayed)
 		if !s.send(o) {
 			s.keep(k)
 			return
 		}
 	}
 	s.wrote(k)
+}
+
+// fillPrivate writes what a private line says.
+func (s *Session) fillPrivate(o *component.Out, k *keptMessage, delayed bool) {
+	if k.body != "" {
+		o.Elem("", "body", k.body)
+	}
+	o.AppendChildren(k.extra)
+	if delayed {
+		xep.AppendDelay(o, s.m.domain, k.at)
+	}
 }
 
 // keep holds a private line until the stream is back. Where there are too many, those

@@ -69,6 +69,8 @@ type link struct {
 	peopleUp bool              // contacts are shown as reachable
 	hide     *time.Timer       // until they are not
 
+	out outbox
+
 	comparing int                 // playbacks that are being compared with the archive
 	commits   []map[string][]byte // wait for that, or for the archive to have room
 	full      bool                // it has had none
@@ -91,6 +93,7 @@ func (s *Session) link(id bridges.NetworkID) (*link, error) {
 	acc, registered := s.account(id)
 	l := &link{s: s, id: id, jid: s.m.networkJID(id), log: tag(s.log, "network", string(id)), registered: registered}
 	acc.Log = l.log
+	l.out.l = l
 	if registered {
 		l.autojoin = lines(acc.Settings[settingChannels])
 	}
@@ -138,7 +141,7 @@ func (l *link) start(attended bool) {
 	l.kind, l.text = bridges.Connecting, "connecting"
 	l.announce()
 	st := bridges.Start{Attended: attended, Nick: l.nick}
-	before := l.before
+	before, unread := l.before, l.registered && !l.out.read
 	l.before = nil
 	l.s.m.tasks.Add(1)
 	go func() {
@@ -150,7 +153,7 @@ func (l *link) start(attended bool) {
 			case <-ctx.Done():
 			}
 		}
-		err := l.run(ctx, st)
+		err := l.run(ctx, st, unread)
 		cancel()
 		l.helpers.Wait()
 		close(running)
@@ -158,8 +161,9 @@ func (l *link) start(attended bool) {
 	}()
 }
 
-// run is one connection's life, its goroutine the network's reader.
-func (l *link) run(ctx context.Context, st bridges.Start) (err *bridges.Error) {
+// run is one connection's life, its goroutine the network's reader. Unread: what the
+// last process left in the outbox is read first.
+func (l *link) run(ctx context.Context, st bridges.Start, unread bool) (err *bridges.Error) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.s.m.stats.panics.Add(1)
@@ -167,6 +171,11 @@ func (l *link) run(ctx context.Context, st bridges.Start) (err *bridges.Error) {
 			err = &bridges.Error{Kind: bridges.Internal, Text: "internal error"}
 		}
 	}()
+	if unread {
+		if err := l.readOutbox(ctx); err != nil {
+			return err
+		}
+	}
 	if e := l.net.Run(ctx, st); e != nil {
 		return bridges.AsError(e)
 	}
@@ -246,6 +255,7 @@ func (l *link) wentOnline() {
 		}
 		r.join()
 	}
+	l.out.online()
 	waiting := l.waiting
 	l.waiting = nil
 	for _, send := range waiting {

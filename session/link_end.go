@@ -18,7 +18,7 @@ func (l *link) kill() {
 	if l.kind == bridges.Online {
 		l.s.m.stats.online.Add(-1)
 	}
-	for _, t := range []*time.Timer{l.retry, l.check, l.hide} {
+	for _, t := range []*time.Timer{l.retry, l.check, l.hide, l.out.timer} {
 		if t != nil {
 			t.Stop()
 		}
@@ -37,6 +37,7 @@ func (l *link) kill() {
 func (l *link) abandon(text string) {
 	l.kill()
 	l.s.failActions(l, &bridges.Error{Kind: bridges.Offline, Uncertain: true, Text: text})
+	l.out.close(bridges.NewError(bridges.Offline, text))
 	l.failWaiting(bridges.NewError(bridges.Offline, text))
 }
 
@@ -90,6 +91,7 @@ func (l *link) afterEnd(err *bridges.Error, wasOnline bool) {
 		rooms = l.s.roomsOf(l)
 	}
 	if err.Permanent {
+		l.out.close(err)
 		l.lostForGood(err)
 		for _, r := range rooms {
 			r.close(leave{reason: "The connection to the network was lost: " + err.Text, codes: codesLost})

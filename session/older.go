@@ -139,7 +139,11 @@ func (r *room) olderCame(lines []*bridges.Message, failed bool) {
 // recordOlder stores a line from before the archive begins. It is shown to nobody:
 // clients ask for it.
 func (r *room) recordOlder(ev *bridges.Message) {
-	if ev.At.IsZero() {
+	switch {
+	case ev.At.IsZero():
+		return
+	case ev.Kind == bridges.NewSubject:
+		r.recordOldSubject(ev)
 		return
 	}
 	for _, part := range r.split(r.l, ev, nil) {

@@ -20,8 +20,10 @@ func (s *Session) keeps(local string) bool {
 }
 
 // stays tells whether the room stays joined without a client: the user has made it
-// persistent, or the account's list of channels has it.
-func (r *room) stays() bool { return r.auto || r.keeps(r.jid.Local) }
+// persistent, or the account's list of channels has it, or something is still to be said.
+func (r *room) stays() bool {
+	return r.auto || r.keeps(r.jid.Local) || r.l.out.owes(r.jid.Local)
+}
 
 // listed tells whether the account's list of channels has the room.
 func (r *room) listed() bool {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"time"
 
 	"transportd/archive"
@@ -81,7 +82,7 @@ func unstored(c *component.Element) bool {
 	switch c.Space {
 	case xep.NSStanzaID:
 		return c.Name == "stanza-id"
-	case xep.NSOccupantID, xep.NSDelay, xep.NSChatStates, xep.NSReceipts:
+	case xep.NSOccupantID, xep.NSDelay, xep.NSChatStates, xep.NSReceipts, xep.NSMUCUser:
 		return true
 	}
 	return c.Space == component.NSComponent && c.Name == "body"
@@ -89,12 +90,12 @@ func unstored(c *component.Element) bool {
 
 // recordOwn stores what the user said, as the client wrote it, and what it changes
 // of earlier lines.
-func (r *room) recordOwn(l *line, st *component.Stanza, now time.Time) {
+func (r *room) recordOwn(l *line, st *component.Stanza, now time.Time, old bool) {
 	if r.rec == nil {
 		r.record(l, archive.Heard{}, now)
 		return
 	}
-	r.record(l, archive.Heard{NetID: string(l.net), Named: l.net != "", Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })}, now)
+	r.record(l, archive.Heard{NetID: string(l.net), Named: l.net != "", InPlace: old, Extra: component.MarshalChildren(st.Element, func(c *component.Element) bool { return !unstored(c) })}, now)
 	if id := xep.ParseRetract(st.Element); id != "" {
 		tombstone := component.Fragment(func(o *component.Out) { xep.AppendRetracted(o, l.id, now) })
 		r.changeOwn(id, func(key archive.Key) { r.rec.Retract(key, tombstone, now) })
@@ -134,7 +135,7 @@ func (r *room) changeOwn(id string, f func(archive.Key)) {
 			if err != nil {
 				r.log.Warn("an earlier line could not be changed in the archive", "error", err)
 			}
-			if ok && r.rec != nil {
+			if ok && r.rec != nil && !isSubject(&old) {
 				f(old.Key)
 			}
 		}
@@ -154,9 +155,15 @@ const changeAgain = time.Second
 // playback is lines that the network plays back, waiting to be compared with
 // what the archive has.
 type playback struct {
-	waiting []*bridges.Message
+	waiting []played
 	busy    bool
 	taken   map[archive.Key]bool // found to be among those played back
+}
+
+// played is a line that is played back.
+type played struct {
+	*bridges.Message
+	own *component.Stanza // the user's, which has not been shown to be taken; else nil
 }
 
 // maxPlayback bounds the lines that wait to be compared; beyond it they are shown
@@ -165,14 +172,16 @@ const maxPlayback = 2000
 
 // onPlayback takes an old line from the network: the user has it already, or it
 // is put where it belongs and shown.
-func (r *room) onPlayback(ev *bridges.Message) {
+func (r *room) onPlayback(ev *bridges.Message) { r.playBack(played{Message: ev}) }
+
+func (r *room) playBack(ev played) {
 	p := r.played
 	if p == nil {
 		p = &playback{taken: map[archive.Key]bool{}}
 		r.played = p
 	}
 	if len(p.waiting) >= maxPlayback {
-		r.heard(ev)
+		r.playedOut(ev)
 		return
 	}
 	p.waiting = append(p.waiting, ev)
@@ -190,7 +199,10 @@ func (r *room) comparePlayback() {
 	user, jid := r.user.String(), r.jid.String()
 	heard := make([]archive.Heard, len(batch))
 	for i, ev := range batch {
-		heard[i] = archive.Heard{Nick: ev.From.Nick, Body: bodyOf(ev), NetID: string(ev.ID), At: ev.At}
+		heard[i] = archive.Heard{Nick: ev.From.Nick, Body: bodyOf(ev.Message), NetID: string(ev.ID), At: ev.At}
+		if ev.Kind == bridges.NewSubject {
+			heard[i].Body, heard[i].Extra = "", subjectXML(ev.Body)
+		}
 	}
 	ok := r.work(func() func() {
 		ctx, cancel := r.m.queryContext()
@@ -198,7 +210,12 @@ func (r *room) comparePlayback() {
 		known := make([]bool, len(batch))
 		var err error
 		for i := range heard {
-			if known[i], err = r.m.archive.Has(ctx, r.m.domain.Domain, user, jid, &heard[i], p.taken); err != nil {
+			if own := batch[i].own; own != nil {
+				known[i], err = r.m.showed(ctx, user, jid, own, heard[i].NetID)
+			} else {
+				known[i], err = r.m.archive.Has(ctx, r.m.domain.Domain, user, jid, &heard[i], p.taken)
+			}
+			if err != nil {
 				break
 			}
 		}
@@ -225,14 +242,14 @@ func (r *room) comparePlayback() {
 const playbackAgain = time.Second
 
 // playedBack shows those lines of a batch that the user did not have.
-func (r *room) playedBack(batch []*bridges.Message, known []bool) {
+func (r *room) playedBack(batch []played, known []bool) {
 	p := r.played
 	if r.rooms[r.jid.Local] != r || p == nil {
 		return
 	}
 	for i, ev := range batch {
 		if !known[i] {
-			r.heard(ev)
+			r.playedOut(ev)
 		}
 	}
 	p.busy = false
@@ -247,6 +264,26 @@ func (r *room) playedBack(batch []*bridges.Message, known []bool) {
 			r.played = nil
 		}
 	})
+}
+
+// playedOut shows a line of a playback.
+func (r *room) playedOut(ev played) {
+	if ev.own != nil {
+		r.reflect(ev.own, ev.ID, ev.At, true)
+		return
+	}
+	r.heard(ev.Message)
+}
+
+// showed tells whether a line of the user's is in the archive: by what the network calls
+// it or, where it does not, by the id the client gave it.
+func (m *Manager) showed(ctx context.Context, user, jid string, own *component.Stanza, netID string) (bool, error) {
+	if netID != "" {
+		lines, err := m.archive.ByNetID(ctx, m.domain.Domain, user, jid, []string{netID})
+		return len(lines) > 0, err
+	}
+	_, known, err := m.archive.Recent(ctx, m.domain.Domain, user, jid, own.ID)
+	return known && own.ID != "", err
 }
 
 // caughtUp is called when what the network had kept for the room is in the archive:

@@ -40,6 +40,7 @@ type room struct {
 	joining  bool // a join is under way
 	nick     string
 	subject  *bridges.Subject
+	told     lineIDs // of the message that told the subject; zero: it was told on entering
 
 	lines      []line
 	array      []line                    // what lines is a part of, from its start
@@ -158,6 +159,9 @@ func (r *room) gone() {
 	r.removeSeats()
 	delete(r.rooms, r.jid.Local)
 	r.m.stats.rooms.Add(-1)
+	if r.l.online() {
+		r.l.out.lost(r.jid.Local)
+	}
 	if !r.l.dead {
 		r.l.reconsider()
 	}

@@ -32,6 +32,10 @@ func (r *room) onGroupchat(st *component.Stanza) {
 		return
 	}
 	caps := r.l.net.Capabilities(bridges.Place{Room: r.id})
+	if caps.Once {
+		r.l.out.say(st, r)
+		return
+	}
 	if refersToLines(&caps) || caps.HTML {
 		r.utter(st, &caps)
 		return
@@ -61,7 +65,7 @@ func (r *room) utter(st *component.Stanza, caps *bridges.Caps) {
 	r.sent++
 	spot := r.spot(caps)
 	r.saying.do(func(done func()) {
-		spot.utter(st, func(q wish) {
+		spot.utter(st, newToken(), func(q wish) {
 			if q.do == nil {
 				r.sent--
 			} else {
@@ -93,7 +97,7 @@ func (w *spoken) outcome(s *Session, ev bridges.Event) {
 		return
 	}
 	s.m.stats.toNetwork.Add(1)
-	w.r.reflect(w.st, id, at)
+	w.r.reflect(w.st, id, at, false)
 }
 
 // lineError says of a lost line whether it may have arrived all the same.
@@ -109,12 +113,13 @@ func lineError(err *bridges.Error) *component.StanzaError {
 }
 
 // reflect shows a line of the user's to all the user's clients once the network
-// has taken it: whole, and with the id the client gave it.
-func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time) {
+// has taken it: whole, and with the id the client gave it. An old one goes where it
+// belongs by its time.
+func (r *room) reflect(st *component.Stanza, id bridges.MessageID, at time.Time, old bool) {
 	body, _ := st.Body()
 	now := time.Now()
 	l := line{id: st.ID, net: id, from: r.nick, body: body, at: timeOr(at, now), came: notGiven, self: true, occ: r.self.Identity}
-	r.recordOwn(&l, st, now)
+	r.recordOwn(&l, st, now, old)
 	if body != "" {
 		r.remembered(&l)
 	}
@@ -153,6 +158,10 @@ func (r *room) onMessage(ev *bridges.Message) {
 
 // heard stores and shows a line from the network.
 func (r *room) heard(ev *bridges.Message) {
+	if ev.Kind == bridges.NewSubject {
+		r.recordOldSubject(ev)
+		return
+	}
 	if ev.Replaces != "" || ev.ReplyTo != nil || len(ev.Files) > 0 || r.hearing.busy {
 		r.heardAbout(ev)
 		return
@@ -216,24 +225,6 @@ func (r *room) say(text string) {
 	r.each(func(st *seat) {
 		r.send(component.NewMessage(r.jid, st.jid, "groupchat", id).Elem("", "body", text))
 	})
-}
-
-// setSubject asks the network for another subject (XEP-0045 section 8.1).
-func (r *room) setSubject(st *component.Stanza, text string) {
-	setter, ok := r.l.net.(bridges.SubjectSetter)
-	if !ok || r.state != roomIn {
-		r.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
-		return
-	}
-	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", " ")), " ")
-	r.act(r.l, outcomeFunc(func(ev bridges.Event) {
-		switch ev := ev.(type) {
-		case *bridges.SubjectChanged:
-			r.onSubject(ev)
-		case *bridges.Failed:
-			r.refuse(st, StanzaError(ev.Err))
-		}
-	}), func(ref bridges.Ref) error { return setter.SetSubject(ref, r.id, text) })
 }
 
 func cutText(n int) string {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"net/url"
 	"strings"
 	"time"
 
@@ -34,26 +35,26 @@ type ask func(bridges.Ref) error
 // do that; both may be nil.
 type wish struct{ do, instead ask }
 
-// utter turns a stanza into what the network is asked. then is called once, in the
+// utter turns a stanza into what the network is asked under a token. then is called once, in the
 // session, at once or later; with nothing to do where there is nothing to ask, and the
 // sender has been answered where that is needed.
-func (p *spot) utter(st *component.Stanza, then func(wish)) {
+func (p *spot) utter(st *component.Stanza, token string, then func(wish)) {
 	if re, ok := xep.ParseReactions(st.Element); ok && p.caps.React {
 		p.about(st, re.ID, then, func(ref bridges.Ref, id bridges.MessageID) error {
-			return p.l.net.(bridges.Reactor).React(ref, p.place, id, re.Emoji)
+			return p.l.net.(bridges.Reactor).React(ref, token, p.place, id, re.Emoji)
 		})
 		return
 	}
 	if id := xep.ParseRetract(st.Element); id != "" && p.caps.Retract {
 		p.about(st, id, then, func(ref bridges.Ref, id bridges.MessageID) error {
-			return p.l.net.(bridges.Retractor).Retract(ref, p.place, id, "")
+			return p.l.net.(bridges.Retractor).Retract(ref, token, p.place, id, "")
 		})
 		return
 	}
 	p.replaced(st, func(replaces bridges.MessageID) {
 		p.replied(st, func(reply bridges.MessageID) {
 			p.thread(st, func(thread bridges.MessageID) {
-				then(p.say(st, replaces, reply, thread))
+				then(p.say(st, token, replaces, reply, thread))
 			})
 		})
 	})
@@ -99,12 +100,12 @@ func (p *spot) thread(st *component.Stanza, then func(bridges.MessageID)) {
 }
 
 // say is a message with what is known of the lines it refers to.
-func (p *spot) say(st *component.Stanza, replaces, reply, thread bridges.MessageID) wish {
+func (p *spot) say(st *component.Stanza, token string, replaces, reply, thread bridges.MessageID) wish {
 	out, ok := p.words(st, native{edit: replaces != "", reply: reply != ""})
 	if !ok {
 		return wish{}
 	}
-	out.Token, out.Replaces, out.ReplyTo, out.Thread = newToken(), replaces, reply, thread
+	out.Token, out.Replaces, out.ReplyTo, out.Thread = token, replaces, reply, thread
 	if p.caps.HTML {
 		out.HTML = looks(st, &out)
 	}
@@ -161,7 +162,7 @@ func (p *spot) mentions(st *component.Stanza, body string) []bridges.UserID {
 	}
 	for c := range st.Children() {
 		if c.Space == nsReference && c.Name == "reference" && c.Attr("type") == "mention" {
-			if jid, err := component.ParseJID(strings.TrimPrefix(c.Attr("uri"), "xmpp:")); err == nil {
+			if jid, ok := p.referred(c.Attr("uri")); ok {
 				add(jid)
 			}
 		}
@@ -172,6 +173,24 @@ func (p *spot) mentions(st *component.Stanza, body string) []bridges.UserID {
 		}
 	}
 	return out
+}
+
+// referred is whom the address in a reference means. Clients write it as a JID, or with
+// what an address cannot hold escaped (RFC 5122 section 2.2).
+func (p *spot) referred(uri string) (component.JID, bool) {
+	text := strings.TrimPrefix(uri, "xmpp:")
+	for _, form := range []func(string) (string, error){func(s string) (string, error) { return s, nil }, url.PathUnescape} {
+		plain, err := form(text)
+		if err != nil {
+			continue
+		}
+		if jid, err := component.ParseJID(plain); err == nil {
+			if _, ok := p.person(jid); ok {
+				return jid, true
+			}
+		}
+	}
+	return component.JID{}, false
 }
 
 // spot is the room as a place to say something.

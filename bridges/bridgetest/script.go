@@ -27,10 +27,14 @@ type Script struct {
 	Caps bridges.Caps
 	// Contacts: networks are ones of accounts with contacts, and Befrienders.
 	Contacts bool
+	// Addresses: people are known in rooms (bridges.Info.Addresses).
+	Addresses bool
 	// About is what rooms are like, by name; Directory and Outcasts are the networks'.
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	// Groups are what is in groups of rooms, by name; those of the name "" are on top.
+	Groups map[string][]bridges.DirectoryEntry
 	// Older is what was said in rooms, oldest first; FailHistory is what asking for it
 	// comes to instead.
 	Older       map[bridges.RoomID][]*bridges.Message
@@ -48,7 +52,11 @@ func NewScript() *Script {
 }
 
 // Info implements bridges.Driver.
-func (d *Script) Info() bridges.Info { return d.info }
+func (d *Script) Info() bridges.Info {
+	info := d.info
+	info.Addresses = d.Addresses
+	return info
+}
 
 // Parse implements bridges.Driver.
 func (d *Script) Parse(local string) (bridges.Address, error) {
@@ -156,6 +164,7 @@ type ScriptNet struct {
 	rooms  map[bridges.RoomID]*ScriptRoom
 	held   []func()
 	lines  int // of the user's
+	tokens []string
 }
 
 func fold(s string) string { return strings.ToLower(s) }

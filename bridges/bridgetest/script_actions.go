@@ -52,6 +52,7 @@ func (n *ScriptNet) Capabilities(p bridges.Place) bridges.Caps {
 	caps := n.d.Caps
 	if p.Room != "" {
 		caps.Subject, caps.Moderate, caps.Shared = true, true, !n.Alone
+		_, caps.Group = n.d.Groups[string(p.Room)]
 	}
 	return caps
 }
@@ -97,6 +98,7 @@ func (n *ScriptNet) Leave(ref bridges.Ref, room bridges.RoomID, reason string) e
 
 // Send implements bridges.Network. A body that begins with "refuse" is refused.
 func (n *ScriptNet) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) error {
+	n.asked(m.Token)
 	where := string(to.Room) + string(to.User)
 	kind := [...]string{bridges.Text: "say", bridges.Emote: "emote", bridges.Notice: "notice"}[m.Kind]
 	body := m.Body
@@ -115,7 +117,7 @@ func (n *ScriptNet) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) 
 // SetSubject implements bridges.SubjectSetter.
 func (n *ScriptNet) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) error {
 	return n.act(fmt.Sprintf("subject %s %s", room, text), func() {
-		n.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text, By: n.Self().Nick}})
+		n.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text, By: n.Self().Nick, Identity: n.Self().Identity}})
 	})
 }
 

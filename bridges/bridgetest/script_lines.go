@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"transportd/bridges"
@@ -39,15 +40,31 @@ func parts(m *bridges.Outgoing) string {
 	return b.String()
 }
 
+// asked notes the token of what the network is asked.
+func (n *ScriptNet) asked(token string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.tokens = append(n.tokens, token)
+}
+
+// Tokens are those of what was said, reacted and retracted so far.
+func (n *ScriptNet) Tokens() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.tokens)
+}
+
 // React implements bridges.Reactor.
-func (n *ScriptNet) React(ref bridges.Ref, at bridges.Place, line bridges.MessageID, keys []string) error {
+func (n *ScriptNet) React(ref bridges.Ref, token string, at bridges.Place, line bridges.MessageID, keys []string) error {
+	n.asked(token)
 	return n.act(fmt.Sprintf("react %s%s %s %s", at.Room, at.User, line, strings.Join(keys, " ")), func() {
 		n.emit(&bridges.Reacted{Ref: ref, Place: at, ID: line, From: n.Self(), Self: true, Keys: keys})
 	})
 }
 
 // Retract implements bridges.Retractor. "$secret" may not be taken back.
-func (n *ScriptNet) Retract(ref bridges.Ref, at bridges.Place, line bridges.MessageID, reason string) error {
+func (n *ScriptNet) Retract(ref bridges.Ref, token string, at bridges.Place, line bridges.MessageID, reason string) error {
+	n.asked(token)
 	return n.act(strings.TrimSpace(fmt.Sprintf("retract %s%s %s %s", at.Room, at.User, line, reason)), func() {
 		if line == "$secret" {
 			n.emit(&bridges.Failed{Ref: ref, Err: bridges.NewError(bridges.Forbidden, "Not yours.")})

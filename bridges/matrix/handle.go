@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/event"
@@ -103,6 +104,7 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	if c.Ends != "" && !t.pollEnded(ctx, r, ev, c) {
 		return nil
 	}
+	t.acquaint(ctx, r, ev.Sender)
 	m := c.message()
 	if c.ReplyTo != "" {
 		if by := t.author(ctx, r, c.ReplyTo); by != "" {
@@ -117,9 +119,12 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	if c.Poll != nil {
 		r.poll(cmp.Or(c.Replaces, ev.ID), c.Poll)
 	}
+	if c.Thread != "" && !t.quick {
+		r.inThread(c.Thread, ev.ID)
+	}
 	m.Place, m.From, m.Self = place, n.memberOf(r, ev.Sender), ev.Sender == n.creds.user
 	m.From.Role, m.From.Affiliation = bridges.RoleNone, 0
-	m.ID, m.At, m.Replay = bridges.MessageID(ev.ID), time.UnixMilli(ev.Timestamp), t.replay || n.former(ev)
+	m.ID, m.At, m.Replay, m.Token = bridges.MessageID(ev.ID), time.UnixMilli(ev.Timestamp), t.replay || n.former(ev), n.tokenOf(ev)
 	if c.File != nil {
 		m.Files = []bridges.File{c.File.file()}
 	}
@@ -193,6 +198,7 @@ func (t *turn) reactionsTo(ctx context.Context, r *room, line id.EventID) reacti
 
 // reaction takes something that somebody puts to a line.
 func (t *turn) reaction(ctx context.Context, r *room, place bridges.Place, ev *event.Event, c content) {
+	t.acquaint(ctx, r, ev.Sender)
 	all := t.reactionsTo(ctx, r, c.Target)
 	mine := all[ev.Sender]
 	if mine[c.Key] == ev.ID || len(mine) >= maxReactionsOf {
@@ -205,11 +211,11 @@ func (t *turn) reaction(ctx context.Context, r *room, place bridges.Place, ev *e
 	mine[c.Key] = ev.ID
 	t.put(stateReacts+string(r.id)+"/"+string(c.Target), all)
 	t.put(stateReacted+string(r.id)+"/"+string(ev.ID), reactionOf{c.Target, ev.Sender, c.Key})
-	t.reacted(r, place, c.Target, ev.Sender, mine, ev.Timestamp)
+	t.reacted(r, place, ev, c.Target, ev.Sender, mine)
 }
 
-// reacted tells what somebody has put to a line by now.
-func (t *turn) reacted(r *room, place bridges.Place, line id.EventID, user id.UserID, keys map[string]id.EventID, at int64) {
+// reacted tells what somebody has put to a line by now, since an event.
+func (t *turn) reacted(r *room, place bridges.Place, ev *event.Event, line id.EventID, user id.UserID, keys map[string]id.EventID) {
 	n := t.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -218,7 +224,7 @@ func (t *turn) reacted(r *room, place bridges.Place, line id.EventID, user id.Us
 	}
 	t.emit(&bridges.Reacted{
 		Place: place, ID: bridges.MessageID(line), From: n.memberOf(r, user), Self: user == n.creds.user,
-		Keys: slices.Sorted(maps.Keys(keys)), At: time.UnixMilli(at), Replay: t.replay,
+		Keys: slices.Sorted(maps.Keys(keys)), At: stamp(ev), Replay: t.replay, Token: n.tokenOf(ev),
 	})
 }
 
@@ -239,23 +245,25 @@ func (t *turn) redaction(ctx context.Context, r *room, place bridges.Place, ev *
 	if raw := t.get(name); raw != nil {
 		var of reactionOf
 		if json.Unmarshal(raw, &of) == nil {
-			t.unreact(ctx, r, place, line, of, ev.Timestamp)
+			t.unreact(ctx, r, place, line, of, ev)
 		}
 		return
 	}
+	t.dropReactions(ctx, r, line)
 	by := t.author(ctx, r, line)
+	t.acquaint(ctx, r, ev.Sender)
 	n := t.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	t.emit(&bridges.Retracted{
 		Place: place, ID: bridges.MessageID(line), By: n.memberOf(r, ev.Sender), Self: ev.Sender == n.creds.user,
 		Others: by != "" && by != ev.Sender, Reason: cutBytes(oneLine(o.str("reason")), maxTitle),
-		At: time.UnixMilli(ev.Timestamp), Replay: t.replay,
+		At: time.UnixMilli(ev.Timestamp), Replay: t.replay, Token: n.tokenOf(ev),
 	})
 }
 
 // unreact takes back one reaction.
-func (t *turn) unreact(ctx context.Context, r *room, place bridges.Place, reaction id.EventID, of reactionOf, at int64) {
+func (t *turn) unreact(ctx context.Context, r *room, place bridges.Place, reaction id.EventID, of reactionOf, ev *event.Event) {
 	all := t.reactionsTo(ctx, r, of.Line)
 	t.putRaw(stateReacted+string(r.id)+"/"+string(reaction), nil)
 	if all[of.User][of.Key] != reaction {
@@ -271,32 +279,81 @@ func (t *turn) unreact(ctx context.Context, r *room, place bridges.Place, reacti
 	} else {
 		t.put(name, all)
 	}
-	t.reacted(r, place, of.Line, of.User, all[of.User], at)
+	t.reacted(r, place, ev, of.Line, of.User, all[of.User])
 }
+
+// dropReactions removes what is stored of reactions to a line that is no more.
+func (t *turn) dropReactions(ctx context.Context, r *room, line id.EventID) {
+	all := t.reactionsTo(ctx, r, line)
+	if len(all) == 0 {
+		return
+	}
+	for _, keys := range all {
+		for _, reaction := range keys {
+			t.putRaw(stateReacted+string(r.id)+"/"+string(reaction), nil)
+		}
+	}
+	t.putRaw(stateReacts+string(r.id)+"/"+string(line), nil)
+}
+
+// echo is an event that the account's device sent.
+type echo struct {
+	event id.EventID
+	at    int64 // milliseconds since 1970
+}
+
+// maxEchoes bounds those that are remembered of earlier connections.
+const maxEchoes = 1000
 
 // echo recognises what the user has sent through this link: its outcome is told where
 // that has not been done, and it is not reported again.
 func (t *turn) echo(r *room, place bridges.Place, ev *event.Event) bool {
-	n := t.n
+	n, txn := t.n, ev.Unsigned.TransactionID
+	if txn == "" || ev.Sender != n.creds.user {
+		return false
+	}
 	n.mu.Lock()
-	s := n.sent[ev.Unsigned.TransactionID]
-	if ev.Unsigned.TransactionID == "" || s == nil || ev.Sender != n.creds.user {
+	s := n.sent[txn]
+	if s == nil {
+		n.remember(ev)
 		n.mu.Unlock()
 		return false
 	}
 	done := s.done
-	s.done, s.event = true, ev.ID
+	s.done, s.echo = true, echo{ev.ID, ev.Timestamp}
 	n.mu.Unlock()
 	if !done {
-		t.taken(r, place, s, ev.ID, ev.Timestamp)
+		t.taken(r, place, s, s.echo)
 	}
 	return true
+}
+
+// remember notes what an earlier connection sent, so that it is not sent again. mu is
+// held.
+func (n *network) remember(ev *event.Event) {
+	if !n.former(ev) {
+		return
+	}
+	if len(n.echoes) >= maxEchoes {
+		clear(n.echoes)
+	}
+	n.echoes[ev.Unsigned.TransactionID] = echo{ev.ID, ev.Timestamp}
 }
 
 // former tells whether an event was sent by this device and not by this process: one
 // before it may have told of it. Only the device that sent it is told a transaction id.
 func (n *network) former(ev *event.Event) bool {
 	return ev.Sender == n.creds.user && ev.Unsigned.TransactionID != ""
+}
+
+// tokenOf is the token under which the user's own event was sent, as far as the
+// homeserver tells.
+func (n *network) tokenOf(ev *event.Event) string {
+	if !n.former(ev) {
+		return ""
+	}
+	token, _, _ := strings.Cut(ev.Unsigned.TransactionID, partOf)
+	return token
 }
 
 // stamp is when an event was sent, by its sender's homeserver.

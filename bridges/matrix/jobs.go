@@ -27,28 +27,38 @@ type job struct {
 	ref  bridges.Ref
 	lane string
 	run  func(ctx context.Context)
+	// late: what an earlier connection sent of it may be in the first answer, which is
+	// waited for.
+	late bool
 }
 
 // do queues a job.
 func (n *network) do(ref bridges.Ref, lane string, run func(ctx context.Context)) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.enqueue(&job{ref: ref, lane: lane, run: run})
+}
+
+// enqueue queues a job. mu is held.
+func (n *network) enqueue(j *job) error {
 	if !n.online {
 		return errOffline()
 	}
 	if len(n.jobs.queue) >= maxJobs {
 		return errBusy()
 	}
-	n.jobs.queue = append(n.jobs.queue, &job{ref, lane, run})
+	n.jobs.queue = append(n.jobs.queue, j)
 	n.work()
 	return nil
 }
 
 // work starts what can be started. mu is held.
 func (n *network) work() {
+	held := map[string]bool{}
 	for i := 0; i < len(n.jobs.queue) && len(n.jobs.busy) < maxWorkers; {
 		j := n.jobs.queue[i]
-		if n.jobs.busy[j.lane] {
+		if n.jobs.busy[j.lane] || held[j.lane] || j.late && !n.caughtUp {
+			held[j.lane] = true
 			i++
 			continue
 		}

@@ -32,24 +32,29 @@ type network struct {
 
 	turns sync.Mutex
 
-	mu      sync.Mutex
-	cli     *mautrix.Client // nil: there is no connection
-	run     context.Context // of the present Run
-	life    context.Context // of the present connection
-	online  bool
-	old     bool   // the answer being handled may repeat what was reported before
-	since   string // the token of the last answer that was handled
-	self    profile
-	rooms   map[id.RoomID]*room
-	aliases map[string]id.RoomID
-	invites map[id.RoomID]*invite
+	mu     sync.Mutex
+	cli    *mautrix.Client // nil: there is no connection
+	run    context.Context // of the present Run
+	life   context.Context // of the present connection
+	online bool
+	// caughtUp: an answer of this connection has been handled.
+	caughtUp bool
+	old      bool   // the answer being handled may repeat what was reported before
+	since    string // the token of the last answer that was handled
+	self     profile
+	rooms    map[id.RoomID]*room
+	aliases  map[string]id.RoomID
+	family   map[id.RoomID][]id.RoomID // the spaces a room is in; nil: to be made anew
+	invites  map[id.RoomID]*invite
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
 	contacts map[id.UserID]*contact
 	waiting  map[id.RoomID][]chan struct{} // for a room to be in an answer
 	sent     map[string]*sending           // lines on their way, by transaction id
+	echoes   map[string]echo               // what was sent by an earlier connection, by transaction id
 	jobs     jobs
+	watches  []*watch // under mu
 	presence event.Presence
 	machine  cipher // nil: what is encrypted cannot be read
 	unread   map[id.SessionID][]unreadable
@@ -83,12 +88,14 @@ func (d *Driver) Open(a bridges.Account, sink bridges.Sink) (bridges.Network, er
 
 // reset forgets the last connection.
 func (n *network) reset() {
-	n.cli, n.online, n.since, n.old = nil, false, "", false
+	n.cli, n.online, n.caughtUp, n.since, n.old = nil, false, false, "", false
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
+	n.family = nil
 	n.invites = map[id.RoomID]*invite{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
-	n.waiting, n.sent = map[id.RoomID][]chan struct{}{}, map[string]*sending{}
+	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
+	n.watches = nil
 	n.machine, n.unread = nil, map[id.SessionID][]unreadable{}
 }
 
@@ -319,9 +326,14 @@ const maxLine = 16 << 10
 func (n *network) Capabilities(p bridges.Place) bridges.Caps {
 	caps := bridges.Caps{
 		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true, Location: true,
-		MaxLine: maxLine,
+		Once: true, MaxLine: maxLine,
 	}
 	if p.Room != "" {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if r := n.rooms[id.RoomID(p.Room)]; r != nil && r.Space {
+			return bridges.Caps{Group: true, Resident: true}
+		}
 		caps.Mention, caps.Subject, caps.Moderate, caps.Accounts, caps.Resident = true, true, true, true, true
 	}
 	return caps

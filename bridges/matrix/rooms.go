@@ -26,17 +26,21 @@ type room struct {
 	opening bool           // it is being entered: what happens meanwhile is held
 	held    []*event.Event // until then
 	called  string         // as the session asked for it
+	shown   string         // the name for people that was told last
 
 	// Of rooms that are open, and direct ones as far as they need it.
 	people  map[id.UserID]*member // who is in
 	nicks   *nicks
+	met     map[id.UserID]profile    // others who have said something
 	authors map[id.EventID]id.UserID // of recent lines
 	order   []id.EventID             // of authors, the oldest first
 	polls   map[id.EventID]*poll
+	threads map[id.EventID]id.EventID // the last line heard of each, by its first
 	typing  []id.UserID
 	beacons map[id.UserID]*beacon // who shares where they are
 	calling map[string]bool       // who is in a call, by what the state of that is called
 	callAt  int64                 // when a call was told of last, milliseconds
+	asked   *askedTopic           // under mu; nil: none
 }
 
 // roomState is what is stored of a room.
@@ -46,6 +50,7 @@ type roomState struct {
 	Topic      string                `json:"topic,omitempty"`
 	TopicBy    id.UserID             `json:"topic_by,omitempty"`
 	TopicAt    int64                 `json:"topic_at,omitempty"` // milliseconds
+	TopicID    id.EventID            `json:"topic_id,omitempty"`
 	Avatar     string                `json:"avatar,omitempty"`
 	JoinRule   string                `json:"join,omitempty"`
 	Visibility string                `json:"visibility,omitempty"`
@@ -57,6 +62,10 @@ type roomState struct {
 	Invited    int                   `json:"invited,omitempty"`
 	Last       int64                 `json:"last,omitempty"` // when the last line came, milliseconds
 	Moved      id.RoomID             `json:"moved,omitempty"`
+
+	Space    bool                    `json:"space,omitempty"`
+	Children map[id.RoomID]child     `json:"children,omitempty"` // of a space
+	Parents  map[id.RoomID]id.UserID `json:"parents,omitempty"`  // spaces it names, with who did
 }
 
 // seenState is up to where the session has been told of a room.
@@ -71,6 +80,7 @@ const (
 	maxRecent  = 200
 	maxAuthors = 500
 	maxPolls   = 20
+	maxThreads = 100
 	maxTitle   = 300 // bytes of a name that is shown
 )
 
@@ -116,8 +126,9 @@ func (r *room) title(self id.UserID) string {
 
 // info is what the room is like.
 func (n *network) info(r *room) *bridges.RoomInfo {
+	r.shown = n.titleIn(r)
 	return &bridges.RoomInfo{
-		Room: bridges.RoomID(r.id), Name: r.title(n.creds.user), Description: r.Topic,
+		Room: bridges.RoomID(r.id), Name: r.shown, Description: r.Topic,
 		Public: r.public(), Open: r.public(),
 	}
 }
@@ -127,9 +138,9 @@ func (r *room) subject() *bridges.Subject {
 	if r.Topic == "" {
 		return nil
 	}
-	s := &bridges.Subject{Text: r.Topic}
+	s := &bridges.Subject{Text: r.Topic, ID: bridges.MessageID(r.TopicID)}
 	if r.TopicBy != "" {
-		s.By = r.nickOf(r.TopicBy)
+		s.By, s.Identity = r.nickOf(r.TopicBy), string(r.TopicBy)
 	}
 	if r.TopicAt > 0 {
 		s.At = time.UnixMilli(r.TopicAt)
@@ -205,6 +216,14 @@ func (r *room) wrote(ev id.EventID, user id.UserID) {
 	r.authors[ev] = user
 }
 
+// inThread notes the last line of a thread. mu is held.
+func (r *room) inThread(root, line id.EventID) {
+	if r.threads == nil || len(r.threads) >= maxThreads {
+		r.threads = map[id.EventID]id.EventID{}
+	}
+	r.threads[root] = line
+}
+
 // summary takes what an answer says of how many are in a room. Changed tells that
 // something is to be stored.
 func (r *room) summary(s *mautrix.LazyLoadSummary) (changed bool) {
@@ -241,7 +260,7 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		if !set(&r.Topic, cutBytes(o.str("topic"), maxLine)) {
 			return false
 		}
-		r.TopicBy, r.TopicAt = ev.Sender, ev.Timestamp
+		r.TopicBy, r.TopicAt, r.TopicID = ev.Sender, ev.Timestamp, ev.ID
 		return true
 	},
 	"m.room.avatar":             func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },
@@ -261,7 +280,8 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		r.Power, r.power = slices.Clone(ev.Content.VeryRaw), nil
 		return true
 	},
-	"m.room.create": func(r *room, ev *event.Event, _ object) bool {
+	"m.room.create": func(r *room, ev *event.Event, o object) bool {
+		r.Space = o.str("type") == spaceType
 		r.Create, r.power = readCreate(ev.Sender, ev.Content.VeryRaw), nil
 		return true
 	},

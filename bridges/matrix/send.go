@@ -3,6 +3,8 @@ package matrix
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"time"
@@ -16,9 +18,9 @@ import (
 
 // sending is a line on its way.
 type sending struct {
-	ref   bridges.Ref
-	event id.EventID // once the homeserver has it
-	done  bool       // its outcome is told
+	ref  bridges.Ref
+	echo echo // once the homeserver has it
+	done bool // its outcome is told
 }
 
 // Send says something. It is sent under a transaction id that stays the same, so that
@@ -27,27 +29,23 @@ func (n *network) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) er
 	if m.Token == "" {
 		m.Token = rand.Text()
 	}
-	return n.do(ref, lane(to), func(ctx context.Context) { n.send(ctx, ref, to, m) })
+	s := &sending{ref: ref}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	err := n.enqueue(&job{ref: ref, lane: lane(to), late: true, run: func(ctx context.Context) { n.send(ctx, s, to, m) }})
+	if err == nil {
+		n.sent[m.Token] = s // from here on its echo is known
+	}
+	return err
 }
 
 func lane(p bridges.Place) string { return string(p.Room) + string(p.User) }
 
-func (n *network) send(ctx context.Context, ref bridges.Ref, to bridges.Place, m bridges.Outgoing) {
+func (n *network) send(ctx context.Context, s *sending, to bridges.Place, m bridges.Outgoing) {
 	r, err := n.roomOf(ctx, to)
-	if err != nil {
-		n.outcome(ctx, ref, err)
-		return
+	if err == nil {
+		err = n.deliver(ctx, s, r, &m)
 	}
-	kind, content, err := n.compose(ctx, r, &m)
-	if err != nil {
-		n.outcome(ctx, ref, err)
-		return
-	}
-	s := &sending{ref: ref}
-	n.mu.Lock()
-	n.sent[m.Token] = s
-	n.mu.Unlock()
-	ev, err := n.put(ctx, r, kind, content, m.Token)
 	t := n.begin()
 	defer t.release()
 	n.mu.Lock()
@@ -56,48 +54,95 @@ func (n *network) send(ctx context.Context, ref bridges.Ref, to bridges.Place, m
 	if err == nil {
 		s.done = true
 		if !done {
-			r.sent(ev)
+			r.sent(s.echo.event)
 		}
-		r.wrote(ev, n.creds.user)
+		r.wrote(s.echo.event, n.creds.user)
+		if m.Thread != "" {
+			r.inThread(id.EventID(m.Thread), s.echo.event)
+		}
 	}
-	place, _ := n.place(r)
 	n.mu.Unlock()
-	if place != to {
-		place = to // the chat has moved to another room meanwhile
-	}
 	switch {
 	case done: // its echo was first
 	case err != nil:
-		t.fail(ref, err)
+		t.fail(s.ref, err)
 	default:
-		t.taken(r, place, s, ev, time.Now().UnixMilli())
+		t.taken(r, to, s, s.echo) // the chat may have moved to another room meanwhile
 	}
 	if e := t.end(n.running()); e != nil {
 		n.log.Debug("matrix: an outcome was not told", "error", e)
 	}
 }
 
+// deliver sends a line, where the homeserver does not have it.
+func (n *network) deliver(ctx context.Context, s *sending, r *room, m *bridges.Outgoing) *bridges.Error {
+	if n.has(s, m.Token) {
+		return nil
+	}
+	kind, content, err := n.compose(ctx, r, m)
+	if err != nil {
+		return err
+	}
+	content, kind, err = n.seal(ctx, r, kind, content)
+	if err != nil {
+		return err
+	}
+	return n.retried(ctx, func(ctx context.Context) error {
+		if n.has(s, m.Token) {
+			return nil // what was tried before has got there
+		}
+		resp, err := n.client().SendMessageEvent(ctx, r.id, kind, content, mautrix.ReqSendEvent{TransactionID: m.Token, DontEncrypt: true})
+		if err == nil {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			if s.echo.event == "" {
+				s.echo = echo{resp.EventID, time.Now().UnixMilli()}
+			}
+		}
+		return err
+	})
+}
+
+// has tells whether the homeserver is known to have a line.
+func (n *network) has(s *sending, txn string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if e, ok := n.echoes[txn]; ok && s.echo.event == "" {
+		s.echo = e
+	}
+	return s.echo.event != ""
+}
+
 // taken tells that the homeserver has a line.
-func (t *turn) taken(r *room, place bridges.Place, s *sending, ev id.EventID, at int64) {
+func (t *turn) taken(r *room, place bridges.Place, s *sending, e echo) {
 	n := t.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	me := n.memberOf(r, n.creds.user)
 	me.Role, me.Affiliation = bridges.RoleNone, 0
-	t.emit(&bridges.Message{Ref: s.ref, Place: place, From: me, Self: true, ID: bridges.MessageID(ev), At: time.UnixMilli(at)})
-	r.Last = max(r.Last, at)
+	t.emit(&bridges.Message{Ref: s.ref, Place: place, From: me, Self: true, ID: bridges.MessageID(e.event), At: time.UnixMilli(e.at)})
+	r.Last = max(r.Last, e.at)
 }
 
-// put sends an event, encrypted where the room is.
-func (n *network) put(ctx context.Context, r *room, kind event.Type, content any, txn string) (ev id.EventID, failed *bridges.Error) {
-	content, kind, failed = n.seal(ctx, r, kind, content)
-	if failed != nil {
-		return "", failed
-	}
-	failed = n.retried(ctx, func(ctx context.Context) error {
-		resp, err := n.client().SendMessageEvent(ctx, r.id, kind, content, mautrix.ReqSendEvent{TransactionID: txn, DontEncrypt: true})
-		if err == nil {
-			ev = resp.EventID
+// partOf stands between a token and what tells the transactions apart that are made
+// under it.
+const partOf = "-"
+
+// part is the transaction id of one of several things that one token stands for.
+func part(token, what string) string {
+	sum := sha256.Sum256([]byte(what))
+	return token + partOf + hex.EncodeToString(sum[:8])
+}
+
+// once sends something under a transaction id, where the homeserver is not known to
+// have it, and returns its event.
+func (n *network) once(ctx context.Context, txn string, send func(ctx context.Context) (id.EventID, error)) (ev id.EventID, failed *bridges.Error) {
+	failed = n.retried(ctx, func(ctx context.Context) (err error) {
+		n.mu.Lock()
+		ev = n.echoes[txn].event
+		n.mu.Unlock()
+		if ev == "" {
+			ev, err = send(ctx)
 		}
 		return err
 	})
@@ -130,6 +175,7 @@ func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (ev
 		res.ReplyTo = t.author(ctx, r, id.EventID(m.ReplyTo))
 	}
 	n.mu.Lock()
+	res.ThreadLast = r.threads[id.EventID(m.Thread)]
 	for _, who := range m.Mentions {
 		user := id.UserID(who)
 		res.Mentions = append(res.Mentions, mention{user, r.nickOf(user)})
@@ -149,11 +195,14 @@ func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (ev
 
 // React implements bridges.Reactor: what is there and not wanted is taken back, what
 // is wanted and not there is put.
-func (n *network) React(ref bridges.Ref, at bridges.Place, line bridges.MessageID, keys []string) error {
-	return n.do(ref, lane(at), func(ctx context.Context) {
+func (n *network) React(ref bridges.Ref, token string, at bridges.Place, line bridges.MessageID, keys []string) error {
+	if token == "" {
+		token = rand.Text()
+	}
+	return n.late(ref, at, func(ctx context.Context) {
 		r, err := n.roomOf(ctx, at)
 		if err == nil {
-			err = n.react(ctx, r, at, id.EventID(line), keys)
+			err = n.react(ctx, r, token, id.EventID(line), keys)
 		}
 		if err != nil {
 			n.outcome(ctx, ref, err)
@@ -166,7 +215,14 @@ func (n *network) React(ref bridges.Ref, at bridges.Place, line bridges.MessageI
 	})
 }
 
-func (n *network) react(ctx context.Context, r *room, at bridges.Place, line id.EventID, keys []string) *bridges.Error {
+// late queues a job that waits for the first answer.
+func (n *network) late(ref bridges.Ref, at bridges.Place, run func(ctx context.Context)) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.enqueue(&job{ref: ref, lane: lane(at), late: true, run: run})
+}
+
+func (n *network) react(ctx context.Context, r *room, token string, line id.EventID, keys []string) *bridges.Error {
 	t := n.begin()
 	defer t.release()
 	mine := maps.Clone(t.reactionsTo(ctx, r, line)[n.creds.user])
@@ -175,7 +231,7 @@ func (n *network) react(ctx context.Context, r *room, at bridges.Place, line id.
 		if slices.Contains(keys, key) {
 			continue
 		}
-		if err := n.redact(ctx, r, ev, ""); err != nil {
+		if err := n.redact(ctx, r, part(token, string(ev)), ev, ""); err != nil {
 			return err
 		}
 		n.note(ctx, r, line, key, ev, false)
@@ -185,15 +241,14 @@ func (n *network) react(ctx context.Context, r *room, at bridges.Place, line id.
 			continue
 		}
 		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: line, Key: key}}
+		txn := part(token, key)
 		// What is put to a line is never encrypted: servers count it.
-		var ev id.EventID
-		txn := rand.Text()
-		err := n.retried(ctx, func(ctx context.Context) error {
+		ev, err := n.once(ctx, txn, func(ctx context.Context) (id.EventID, error) {
 			resp, err := n.client().SendMessageEvent(ctx, r.id, event.EventReaction, content, mautrix.ReqSendEvent{TransactionID: txn, DontEncrypt: true})
-			if err == nil {
-				ev = resp.EventID
+			if err != nil {
+				return "", err
 			}
-			return err
+			return resp.EventID, nil
 		})
 		if err != nil {
 			return err
@@ -229,26 +284,31 @@ func (n *network) note(ctx context.Context, r *room, line id.EventID, key string
 }
 
 // redact takes an event back.
-func (n *network) redact(ctx context.Context, r *room, ev id.EventID, reason string) *bridges.Error {
-	txn := rand.Text()
-	err := n.retried(ctx, func(ctx context.Context) error {
+func (n *network) redact(ctx context.Context, r *room, txn string, ev id.EventID, reason string) *bridges.Error {
+	redaction, err := n.once(ctx, txn, func(ctx context.Context) (id.EventID, error) {
 		resp, err := n.client().RedactEvent(ctx, r.id, ev, mautrix.ReqRedact{Reason: reason, TxnID: txn})
-		if err == nil {
-			n.mu.Lock()
-			r.sent(resp.EventID)
-			n.mu.Unlock()
+		if err != nil {
+			return "", err
 		}
-		return err
+		return resp.EventID, nil
 	})
+	if err == nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		r.sent(redaction)
+	}
 	return err
 }
 
 // Retract implements bridges.Retractor.
-func (n *network) Retract(ref bridges.Ref, at bridges.Place, line bridges.MessageID, reason string) error {
-	return n.do(ref, lane(at), func(ctx context.Context) {
+func (n *network) Retract(ref bridges.Ref, token string, at bridges.Place, line bridges.MessageID, reason string) error {
+	if token == "" {
+		token = rand.Text()
+	}
+	return n.late(ref, at, func(ctx context.Context) {
 		r, err := n.roomOf(ctx, at)
 		if err == nil {
-			err = n.redact(ctx, r, id.EventID(line), reason)
+			err = n.redact(ctx, r, token, id.EventID(line), reason)
 		}
 		if err != nil {
 			n.outcome(ctx, ref, err)

@@ -128,6 +128,11 @@ var roundTrips = []struct {
 	}},
 	{name: "nick", value: "Ishmael", write: func(o *component.Out) { AppendNick(o, "Ishmael") },
 		read: func(e *component.Element) any { return ParseNick(e) }},
+	{name: "roster", value: []RosterItem{
+		{JID: user, Name: "Juliet", Subscription: "both", Groups: []string{"Capulets", "Friends"}}, {JID: outside.Bare(), Subscription: "remove"},
+	}, write: func(o *component.Out) {
+		AppendRoster(o, RosterItem{JID: user, Name: "Juliet", Subscription: "both", Groups: []string{"Capulets", "Friends"}}, RosterItem{JID: outside.Bare(), Subscription: "remove"})
+	}, read: func(e *component.Element) any { v, _ := ParseRoster(e); return v }},
 	{name: "register", value: Register{
 		Instructions: "Fill in", Registered: true, Fields: []RegisterField{{"nick", "julie"}, {"password", ""}},
 		Form: &component.Form{Type: component.FormAsk, Title: "Register", Fields: []component.FormField{{Var: "nick"}}},

@@ -206,3 +206,16 @@ func (u *User) Rooms(membership string) []*Room {
 	}
 	return list
 }
+
+// ForgetTransactions makes the server one that does not know any more which
+// transactions there were, as one that keeps them in memory and was restarted. What
+// events carry stays.
+func (s *Server) ForgetTransactions() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
+		for _, d := range u.devices {
+			clear(d.txns)
+		}
+	}
+}

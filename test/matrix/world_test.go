@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -25,10 +26,11 @@ const maxUpload = 200_000
 
 // site is an XMPP server with its transportd.
 type site struct {
-	name    string
-	domain  string // of the gateway
-	server  *XMPPServer
-	gateway *Gateway
+	name       string
+	domain     string // of the gateway
+	server     *XMPPServer
+	gateway    *Gateway
+	privileged bool // the server lets transportd act for its users (XEP-0356)
 }
 
 // world is what the scenarios share.
@@ -46,7 +48,15 @@ var shared *world
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
+// atOnce is how many scenarios run side by side: most of the time they wait.
+const atOnce = "8"
+
 func run(m *testing.M) int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", atOnce); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	env, err := New()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -81,8 +91,10 @@ func (w *world) start() error {
 	defer cancel()
 	var prosody, ejabberd *XMPPServer
 	o := XMPPOptions{Components: []string{domain, linksDomain}, Upload: maxUpload}
+	privileged := o
+	privileged.Privileged = []string{domain}
 	err := Together(
-		func() (err error) { prosody, err = w.env.StartProsody(ctx, o); return },
+		func() (err error) { prosody, err = w.env.StartProsody(ctx, privileged); return },
 		func() (err error) { ejabberd, err = w.env.StartEjabberd(ctx, o); return },
 		func() (err error) { w.xmpp, err = w.env.StartXMPPClients(); return },
 		func() (err error) { w.matrix, err = w.env.StartMatrixClients(); return },
@@ -102,10 +114,10 @@ func (w *world) start() error {
 		if err != nil {
 			return err
 		}
-		w.sites = append(w.sites, &site{x.Name, domain, x, g})
+		w.sites = append(w.sites, &site{x.Name, domain, x, g, x == prosody})
 	}
 	g, err := w.env.StartTransportd(ctx, GatewayOptions{Domain: linksDomain, XMPP: prosody, Matrix: true, NoUpload: true})
-	w.links = &site{"links", linksDomain, prosody, g}
+	w.links = &site{"links", linksDomain, prosody, g, false}
 	return err
 }
 
@@ -120,6 +132,13 @@ type pair struct {
 	annaID      string
 	annaAddress string // of anna at the gateway
 	alias       string // a name for a room of theirs
+}
+
+// sideBySide runs a scenario with each XMPP server, beside others that leave the servers
+// as they are.
+func sideBySide(t *testing.T, scenario string, run func(p *pair)) {
+	t.Parallel()
+	everywhere(t, scenario, run)
 }
 
 // everywhere runs a scenario with each XMPP server. The names are its own.
@@ -174,20 +193,25 @@ var serial atomic.Int64
 // meet logs anna in on Matrix and ben in on XMPP, who registers his account.
 func meet(t *testing.T, s *site, scenario string) *pair {
 	t.Helper()
+	return shared.meet(t, s, scenario)
+}
+
+func (w *world) meet(t *testing.T, s *site, scenario string) *pair {
+	t.Helper()
 	own := fmt.Sprintf("%s%d", scenario, serial.Add(1))
 	anna, ben := "anna"+own, "ben"+own
 	p := &pair{
 		T: t, site: s, annaID: MatrixID(anna), benID: MatrixID(ben), alias: own,
 		annaAddress: anna + "%" + MatrixDomain + "@" + s.domain,
 	}
-	p.try(shared.homeserver.AddUsers(p.wait(), anna, ben))
+	p.try(w.homeserver.AddUsers(p.wait(), anna, ben))
 	p.try(s.server.AddUsers(p.wait(), ben))
-	p.anna = must[*MatrixClient](p)(shared.matrix.Login(p.wait(), shared.homeserver, anna, "phone"))
-	p.xmpp = must[*XMPPClient](p)(shared.xmpp.Connect(p.wait(), s.server, ben, "phone"))
+	p.anna = must[*MatrixClient](p)(w.matrix.Login(p.wait(), w.homeserver, anna, "phone"))
+	p.xmpp = must[*XMPPClient](p)(w.xmpp.Connect(p.wait(), s.server, ben, "phone"))
 	t.Cleanup(func() { _ = p.xmpp.Disconnect() })
 	p.send(`<presence/>`)
 	answer := must[Stanza](p)(p.xmpp.Request(p.wait(), "set", s.domain, `<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>`+
-		field("FORM_TYPE", "jabber:iq:register")+field("user", p.benID)+field("password", MatrixPassword(ben))+field("homeserver", shared.homeserver.URL)+`</x></query>`))
+		field("FORM_TYPE", "jabber:iq:register")+field("user", p.benID)+field("password", MatrixPassword(ben))+field("homeserver", w.homeserver.URL)+`</x></query>`))
 	if answer.Attr("type") != "result" {
 		t.Fatalf("the registration is answered by %s", answer)
 	}
@@ -238,9 +262,58 @@ func (p *pair) enter(topic string) string {
 func (p *pair) say(room, text, more string) (id, stanzaID string) {
 	p.Helper()
 	id = p.xmpp.NewID()
-	p.send(`<message to='%s' type='groupchat' id='%s'><body>%s</body>`+more+`</message>`, room, id, Escape(text))
+	p.send(`<message to='%s' type='groupchat' id='%s'><body>%s</body>%s</message>`, room, id, text, Raw(more))
 	shown := p.expect(Message(FromBare(room), ID(id), Body(text)))
 	return id, stanzaIDOf(shown)
+}
+
+// room is the address of a room that has the pair's alias.
+func (p *pair) room() string { return "#" + p.alias + "%" + MatrixDomain + "@" + p.domain }
+
+// public is a room of anna's that anybody may enter; ben is in it.
+func (p *pair) public() (id, room string) {
+	p.Helper()
+	id = p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Alias: p.alias, Public: true}))
+	room = p.enter("")
+	p.hears(InRoom(id), Membership(p.benID, "join"))
+	return id, room
+}
+
+// chat is a direct room of anna's with ben, who has agreed to it.
+func (p *pair) chat() (id string) {
+	p.Helper()
+	id = p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Direct: true, Invite: []string{p.benID}}))
+	p.expect(Presence(From(p.annaAddress), Type("subscribe")))
+	p.send(`<presence to='%s' type='subscribed'/>`, p.annaAddress)
+	p.send(`<presence to='%s' type='subscribe'/>`, p.annaAddress)
+	p.hears(InRoom(id), Membership(p.benID, "join"))
+	return id
+}
+
+// another is somebody else on Matrix, with their address at the gateway.
+func (p *pair) another(name string) (c *MatrixClient, address string) {
+	p.Helper()
+	name += p.alias
+	p.try(shared.homeserver.AddUsers(p.wait(), name))
+	return must[*MatrixClient](p)(shared.matrix.Login(p.wait(), shared.homeserver, name, "phone")), name + "%" + MatrixDomain + "@" + p.domain
+}
+
+// ask sends an iq and expects a result.
+func (p *pair) ask(typ, to, payload string) Stanza {
+	p.Helper()
+	answer := must[Stanza](p)(p.xmpp.Request(p.wait(), typ, to, payload))
+	if answer.Attr("type") != "result" {
+		p.Fatalf("%s is answered by %s", payload, answer)
+	}
+	return answer
+}
+
+// tell has ben say something in the chat with somebody, with more in the stanza.
+func (p *pair) tell(address, text, more string) (id string) {
+	p.Helper()
+	id = p.xmpp.NewID()
+	p.send(`<message to='%s' type='chat' id='%s'><body>%s</body>%s</message>`, address, id, text, Raw(more))
+	return id
 }
 
 func stanzaIDOf(s Stanza) string {
