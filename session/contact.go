@@ -134,7 +134,7 @@ func sayable(st *component.Stanza) bool {
 		return true
 	}
 	body, _ := st.Body()
-	if _, ok := placeOf(st); ok {
+	if _, ok := placeOf(st); ok || st.Child(xep.NSFileSharing, "file-sharing") != nil {
 		return true
 	}
 	return strings.TrimSpace(body) != "" || xep.ParseRetract(st.Element) != "" || st.Child(xep.NSOOB, "x") != nil
