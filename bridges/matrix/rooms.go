@@ -39,7 +39,10 @@ type room struct {
 	polls   map[id.EventID]*poll
 	threads map[id.EventID]id.EventID // the last line heard of each, by its first
 	typing  []id.UserID
-	asked   *askedTopic // under mu; nil: none
+	beacons map[id.UserID]*beacon // who shares where they are
+	calling map[string]bool       // who is in a call, by what the state of that is called
+	callAt  int64                 // when a call was told of last, milliseconds
+	asked   *askedTopic           // under mu; nil: none
 }
 
 // roomState is what is stored of a room.
