@@ -115,12 +115,24 @@ type DirectoryEntry struct {
 	Title   string // for people; empty: Name
 	Members int
 	Subject string
+	Group   bool // not a room but a group of rooms (Grouper)
 }
 
 // Directory lists the network's rooms, sorted by name. The whole list is
 // returned; implementations share and cache it for a short while.
 type Directory interface {
 	Rooms(ctx context.Context) ([]DirectoryEntry, error)
+}
+
+// Grouper is a network that sorts rooms into groups, which may have groups in them, and
+// have each other.
+type Grouper interface {
+	// Group lists what is directly in a group, in the network's order, bounded: rooms
+	// and groups the user is in, and others that may be entered. Of an empty name it
+	// lists the groups the user is in, but for those that are in another one of them.
+	// The error is of kind NotFound where there is no such group, or Forbidden where
+	// what is in it is not for this user.
+	Group(ctx context.Context, name string) ([]DirectoryEntry, error)
 }
 
 // Probe is a question put to a person's client.

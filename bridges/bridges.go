@@ -295,7 +295,8 @@ type Caps struct {
 	Read    bool // the Network is a Reader here, and tells what others have read
 	// Once: the network takes what has a Token once, over restarts of both, and tells the
 	// Token of the user's own lines. What it may not have got is then asked for again.
-	Once bool
+	Once  bool
+	Group bool // this is a group of rooms (Grouper), not a room: nothing is said there
 	// Resident: the network keeps the user in its rooms by itself. Leave then only
 	// ends the reports about a room; whoever wants to be out for good needs Quit.
 	Resident bool

@@ -2,6 +2,7 @@ package component
 
 import (
 	"slices"
+	"strings"
 
 	"gosrc.io/xmpp/stanza"
 )
@@ -65,6 +66,14 @@ type Disco struct {
 	nodes map[discoNode]discoSource
 	lists map[AddressKind]Handler
 	rest  map[AddressKind]Handler
+	under []discoPrefix
+}
+
+// discoPrefix is whose nodes are answered for elsewhere.
+type discoPrefix struct {
+	kind   AddressKind
+	prefix string
+	answer Handler
 }
 
 type discoNode struct {
@@ -123,9 +132,20 @@ func (d *Disco) HandleItems(kind AddressKind, h Handler) { d.lists[kind] = h }
 // about nodes that SetNode has been told of.
 func (d *Disco) HandleRest(kind AddressKind, h Handler) { d.rest[kind] = h }
 
+// HandleNodes has requests about nodes that begin with prefix answered by h, at the
+// addresses of a kind: what such nodes are and list differs by user, or is waited for.
+func (d *Disco) HandleNodes(kind AddressKind, prefix string, h Handler) {
+	d.under = append(d.under, discoPrefix{kind, prefix, h})
+}
+
 // other is who answers a request that is not the registry's; nil: it is.
 func (d *Disco) other(kind AddressKind, req *Stanza, list bool) Handler {
 	node := req.Payload().Attr("node")
+	for _, u := range d.under {
+		if u.kind == kind && strings.HasPrefix(node, u.prefix) {
+			return u.answer
+		}
+	}
 	if rest := d.rest[kind]; rest != nil {
 		if _, ours := d.nodes[discoNode{kind, node}]; !ours {
 			return rest

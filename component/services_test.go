@@ -240,6 +240,14 @@ func TestDiscoOfAddressesSomebodyElseKnows(t *testing.T) {
 	if got := strings.Join(rest, ","); got != ",other,,other" {
 		t.Errorf("others were asked about the nodes %q", got)
 	}
+	var under []string
+	d.HandleNodes(AddressRoom, "tree/", func(req *Stanza) { under = append(under, req.Payload().Attr("node")) })
+	for _, node := range []string{"tree/a", "tree"} {
+		r.route("<iq type='get' id='1' from='a@b/c' to='#room@irc.example.org'><query xmlns='" + NSDiscoItems + "' node='" + node + "'/></iq>")
+	}
+	if got := strings.Join(under, ","); got != "tree/a" || rest[len(rest)-1] != "tree" {
+		t.Errorf("of nodes with a prefix %q were asked about, of others %q", got, rest)
+	}
 }
 
 // The example of XEP-0115 section 5.3.

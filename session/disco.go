@@ -40,6 +40,10 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 	if r != nil {
 		name = r.title()
 	}
+	if s.capsOf(r, addr).Group {
+		s.aboutGroup(st, name)
+		return
+	}
 	info := component.DiscoInfo{
 		Identities: []component.Identity{{Category: "conference", Type: "text", Name: name}},
 		Features:   append([]string(nil), roomFeatures...),

@@ -67,6 +67,10 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 		s.roomInfo(st, r, addr)
 		return
 	case iqKey{"get", xep.NSDiscoItems, "query"}:
+		if s.capsOf(r, addr).Group {
+			s.inGroup(st, addr.Network, addr.Name)
+			return
+		}
 		s.roomItems(st, r)
 		return
 	case iqKey{"set", xep.NSMUCOwner, "query"}, iqKey{"get", xep.NSMUCOwner, "query"}:
@@ -267,8 +271,16 @@ func (s *Session) networkIQ(st *component.Stanza, addr bridges.Address) {
 	if st.Type != "get" && st.Type != "set" {
 		return
 	}
-	if keyOf(st) == (iqKey{"get", xep.NSDiscoItems, "query"}) {
+	group := groupOf(st)
+	switch key := keyOf(st); {
+	case key == iqKey{"get", xep.NSDiscoItems, "query"} && group != "":
+		s.inGroup(st, addr.Network, group)
+		return
+	case key == iqKey{"get", xep.NSDiscoItems, "query"}:
 		s.listRooms(st, addr)
+		return
+	case key == iqKey{"get", xep.NSDiscoInfo, "query"} && group != "":
+		s.aboutGroup(st, group)
 		return
 	}
 	if keyOf(st) == (iqKey{"get", xep.NSPing, "ping"}) {
@@ -286,27 +298,41 @@ func (s *Session) pingNetwork(st *component.Stanza, addr bridges.Address) {
 	s.send(component.Result(st))
 }
 
-// listRooms answers with the rooms of a network (XEP-0045 section 6.3), page by
-// page where the client asks for pages (XEP-0059).
+// listRooms answers with the groups of rooms a user is in and the rooms of a network
+// (XEP-0045 section 6.3), page by page where the client asks for pages (XEP-0059).
 func (s *Session) listRooms(st *component.Stanza, addr bridges.Address) {
 	l := s.existing(addr.Network)
 	if l == nil || !l.online() {
-		s.refuse(st, StanzaError(bridges.NewError(bridges.Offline, "Connect to the network first, for example by joining a room.")))
+		s.refuse(st, StanzaError(errNoNetwork()))
 		return
 	}
-	dir, ok := l.net.(bridges.Directory)
-	if !ok {
+	dir, listed := l.net.(bridges.Directory)
+	grouper, grouped := l.net.(bridges.Grouper)
+	if !listed && !grouped {
 		s.send(component.ItemsReply(st, nil))
 		return
 	}
 	s.query(st, func(q *query) {
-		rooms, err := dir.Rooms(q.ctx)
-		q.answer(err, func() *component.Out {
-			items := make([]component.Item, 0, len(rooms))
-			for _, e := range rooms {
-				jid := s.m.roomJID(l.id, e.Name)
-				items = append(items, component.Item{JID: jid, Name: s.titleOf(l, &e)})
+		var rooms, groups []bridges.DirectoryEntry
+		var err error
+		if grouped {
+			groups, err = grouper.Group(q.ctx, "")
+		}
+		if listed {
+			if rooms, err = dir.Rooms(q.ctx); err != nil && len(groups) > 0 {
+				s.log.Info("the network's rooms cannot be listed", "error", err)
+				err = nil // what the user is in is there all the same
 			}
+		}
+		q.answer(err, func() *component.Out {
+			own := groups
+			for _, e := range rooms {
+				if !slices.ContainsFunc(own, func(g bridges.DirectoryEntry) bool { return g.Name == e.Name }) {
+					e.Title = s.titleOf(l, &e)
+					groups = append(groups, e)
+				}
+			}
+			items := s.groupItems(l, groups)
 			return component.ItemsReply(st, items)
 		})
 	})

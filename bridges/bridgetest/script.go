@@ -31,6 +31,8 @@ type Script struct {
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	// Groups are what is in groups of rooms, by name; those of the name "" are on top.
+	Groups map[string][]bridges.DirectoryEntry
 	// Older is what was said in rooms, oldest first; FailHistory is what asking for it
 	// comes to instead.
 	Older       map[bridges.RoomID][]*bridges.Message

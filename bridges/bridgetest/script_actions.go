@@ -52,6 +52,7 @@ func (n *ScriptNet) Capabilities(p bridges.Place) bridges.Caps {
 	caps := n.d.Caps
 	if p.Room != "" {
 		caps.Subject, caps.Moderate, caps.Shared = true, true, !n.Alone
+		_, caps.Group = n.d.Groups[string(p.Room)]
 	}
 	return caps
 }

@@ -23,3 +23,12 @@ func (n *ScriptNet) History(_ context.Context, at bridges.Place, before bridges.
 	from := max(0, len(lines)-limit)
 	return lines[from:], from > 0, nil
 }
+
+// Group implements bridges.Grouper over what the test says are Groups.
+func (n *ScriptNet) Group(_ context.Context, name string) ([]bridges.DirectoryEntry, error) {
+	entries, ok := n.d.Groups[name]
+	if !ok && name != "" {
+		return nil, bridges.NewError(bridges.NotFound, "There is no such group.")
+	}
+	return entries, nil
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
@@ -27,6 +28,7 @@ type invite struct {
 	Name   string    `json:"name,omitempty"` // alias or id
 	Reason string    `json:"reason,omitempty"`
 	Direct bool      `json:"direct,omitempty"`
+	Space  bool      `json:"space,omitempty"`
 }
 
 // via are servers that know a room somebody invites into.
@@ -120,6 +122,8 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 			} else {
 				faces[id.UserID(ev.GetStateKey())] = o.str("displayname")
 			}
+		case event.StateCreate.Type:
+			inv.Space = o.str("type") == spaceType
 		case event.StateCanonicalAlias.Type:
 			if alias := validAlias(o.str("alias")); alias != "" {
 				inv.Name = alias
@@ -146,7 +150,11 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 		t.emit(&bridges.Contact{Member: by, Asks: true, Text: inv.Reason})
 		return
 	}
-	t.emit(&bridges.Invited{Name: inv.Name, By: by, Reason: inv.Reason})
+	reason := inv.Reason
+	if inv.Space {
+		reason = strings.TrimSpace("This is a space, a group of rooms, and not a room itself. " + reason)
+	}
+	t.emit(&bridges.Invited{Name: inv.Name, By: by, Reason: reason})
 }
 
 // invitedBy is the direct room somebody asks the user into. mu is held.

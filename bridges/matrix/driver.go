@@ -19,8 +19,9 @@ type Driver struct {
 	firsts    chan struct{} // one is taken for a first answer
 
 	mu      sync.Mutex
-	running int                 // links in Run
-	vias    map[string][]string // servers that links people typed name for a room
+	firstAt map[string]chan struct{} // and one of its homeserver's
+	running int                      // links in Run
+	vias    map[string][]string      // servers that links people typed name for a room
 }
 
 // New checks a configuration and makes its driver. The error joins everything
@@ -103,6 +104,22 @@ func (d *Driver) left() {
 	}
 }
 
+// firstsOf are the first answers that may be asked for at one homeserver at once: not
+// all there may be, so that a slow one leaves some to others.
+func (d *Driver) firstsOf(host string) chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.firstAt[host]
+	if c == nil {
+		if d.firstAt == nil {
+			d.firstAt = map[string]chan struct{}{}
+		}
+		c = make(chan struct{}, max(1, d.cfg.FirstSyncs-1))
+		d.firstAt[host] = c
+	}
+	return c
+}
+
 // maxVias bounds how many rooms servers are remembered for.
 const maxVias = 1000
 
@@ -110,15 +127,23 @@ const maxVias = 1000
 // an address has no place for them, and the id of a room may lead nowhere by itself.
 func (d *Driver) ParsePrompt(text string) (bridges.Address, error) {
 	a, err := d.names.ParsePrompt(text)
-	if via := promptVia(text); err == nil && len(via) > 0 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.vias == nil || len(d.vias) >= maxVias {
-			d.vias = map[string][]string{}
-		}
-		d.vias[a.Name] = via
+	if err == nil {
+		d.remember(a.Name, promptVia(text))
 	}
 	return a, err
+}
+
+// remember notes servers that know a room.
+func (d *Driver) remember(room string, via []string) {
+	if len(via) == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.vias == nil || len(d.vias) >= maxVias {
+		d.vias = map[string][]string{}
+	}
+	d.vias[room] = via
 }
 
 // viaOf returns the servers that are known to know a room.

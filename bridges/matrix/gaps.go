@@ -45,11 +45,14 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 		for page := 0; page < gapPages && !found && from != ""; page++ {
 			var msgs *mautrix.RespMessages
 			err := n.d.request(ctx, func(ctx context.Context) (err error) {
-				msgs, err = n.client().Messages(ctx, rid, from, n.since, mautrix.DirectionBackward, nil, gapLines)
+				msgs, err = n.client().Messages(ctx, rid, from, n.since, mautrix.DirectionBackward, lazily, gapLines)
 				return err
 			})
 			if err != nil || len(msgs.Chunk) == 0 {
 				break
+			}
+			if r != nil {
+				n.learn(r, there(msgs.State))
 			}
 			for _, ev := range there(msgs.Chunk) {
 				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {

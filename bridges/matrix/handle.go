@@ -96,6 +96,7 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	if c.Replaces != "" && t.author(ctx, r, c.Replaces) != ev.Sender {
 		return nil // nobody edits another's line (client-server API, "Validity of replacement events")
 	}
+	t.acquaint(ctx, r, ev.Sender)
 	m := c.message()
 	if c.ReplyTo != "" {
 		if by := t.author(ctx, r, c.ReplyTo); by != "" {
@@ -186,6 +187,7 @@ func (t *turn) reactionsTo(ctx context.Context, r *room, line id.EventID) reacti
 
 // reaction takes something that somebody puts to a line.
 func (t *turn) reaction(ctx context.Context, r *room, place bridges.Place, ev *event.Event, c content) {
+	t.acquaint(ctx, r, ev.Sender)
 	all := t.reactionsTo(ctx, r, c.Target)
 	mine := all[ev.Sender]
 	if mine[c.Key] == ev.ID || len(mine) >= maxReactionsOf {
@@ -236,7 +238,9 @@ func (t *turn) redaction(ctx context.Context, r *room, place bridges.Place, ev *
 		}
 		return
 	}
+	t.dropReactions(ctx, r, line)
 	by := t.author(ctx, r, line)
+	t.acquaint(ctx, r, ev.Sender)
 	n := t.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -265,6 +269,20 @@ func (t *turn) unreact(ctx context.Context, r *room, place bridges.Place, reacti
 		t.put(name, all)
 	}
 	t.reacted(r, place, ev, of.Line, of.User, all[of.User])
+}
+
+// dropReactions removes what is stored of reactions to a line that is no more.
+func (t *turn) dropReactions(ctx context.Context, r *room, line id.EventID) {
+	all := t.reactionsTo(ctx, r, line)
+	if len(all) == 0 {
+		return
+	}
+	for _, keys := range all {
+		for _, reaction := range keys {
+			t.putRaw(stateReacted+string(r.id)+"/"+string(reaction), nil)
+		}
+	}
+	t.putRaw(stateReacts+string(r.id)+"/"+string(line), nil)
 }
 
 // echo is an event that the account's device sent.

@@ -1,7 +1,9 @@
 package matrix
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +28,11 @@ const (
 func (n *network) Join(ref bridges.Ref, name string, _ bridges.JoinOptions) error {
 	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		r, err := n.reach(ctx, name)
-		if err == nil {
+		switch {
+		case err != nil:
+		case r.Space:
+			err = errSpace()
+		default:
 			err = n.enter(ctx, ref, r, name)
 		}
 		if err != nil {
@@ -98,6 +104,9 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 	if inv := n.invites[id.RoomID(folded)]; inv != nil {
 		via = append(slices.Clone(via), inv.via()...)
 	}
+	for _, space := range n.parents(id.RoomID(folded)) {
+		via = append(slices.Clone(via), n.rooms[space].Children[id.RoomID(folded)].Via...)
+	}
 	n.mu.Unlock()
 	if strings.HasPrefix(folded, "!") {
 		if _, _, server := splitID(folded); server != "" && !slices.Contains(via, server) {
@@ -141,10 +150,14 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	count, since, seen := r.Joined, n.since, r.seen
 	n.mu.Unlock()
 	t.release()
-	people, err := n.fetchMembers(ctx, r, count)
-	var history []*event.Event
+	history, speakers, err := n.fetchHistory(ctx, r, since, seen)
+	var people map[id.UserID]profile
 	if err == nil {
-		history, err = n.fetchHistory(ctx, r, since, seen)
+		people, err = n.fetchMembers(ctx, r, count, speakers)
+	}
+	var others map[id.UserID]found
+	if err == nil {
+		others = n.askAbout(ctx, r, n.strangers(r, history, people), true)
 	}
 	t = n.begin()
 	defer t.release()
@@ -160,6 +173,11 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	r.people, r.nicks, r.called = map[id.UserID]*member{}, newNicks(), name
 	for user, p := range people {
 		t.enter(r, user, p)
+	}
+	for user, f := range others {
+		if r.people[user] == nil {
+			r.meet(user, f.profile)
+		}
 	}
 	if r.people[n.creds.user] == nil {
 		t.enter(r, n.creds.user, n.self)
@@ -225,8 +243,8 @@ func (n *network) entered(r *room, ref bridges.Ref, asked string, history []*bri
 }
 
 // fetchMembers asks who is in a room: all of them, or of a big one who has power and
-// whom the room's name is made of.
-func (n *network) fetchMembers(ctx context.Context, r *room, count int) (map[id.UserID]profile, *bridges.Error) {
+// whom the room's name is made of, beside those who have spoken lately.
+func (n *network) fetchMembers(ctx context.Context, r *room, count int, speakers map[id.UserID]profile) (map[id.UserID]profile, *bridges.Error) {
 	people := map[id.UserID]profile{}
 	if count <= n.d.cfg.MaxMembers {
 		var resp *mautrix.RespMembers
@@ -243,34 +261,30 @@ func (n *network) fetchMembers(ctx context.Context, r *room, count int) (map[id.
 		}
 		return people, nil
 	}
+	maps.Copy(people, speakers)
 	n.mu.Lock()
 	p := r.powers()
-	powerful := slices.Clone(p.creators)
-	for user := range p.users {
-		if p.level(user) > p.usersDefault && !slices.Contains(powerful, user) && len(powerful) < powerfulMax {
+	var powerful []id.UserID
+	ask := func(user id.UserID) {
+		if _, known := people[user]; !known && !slices.Contains(powerful, user) && len(powerful) < powerfulMax {
 			powerful = append(powerful, user)
 		}
 	}
-	for user, face := range r.Faces {
-		people[user] = face
+	for _, user := range p.creators {
+		ask(user)
+	}
+	for _, user := range slices.SortedFunc(maps.Keys(p.users), func(a, b id.UserID) int { return cmp.Compare(p.level(b), p.level(a)) }) {
+		if p.level(user) > p.usersDefault {
+			ask(user)
+		}
+	}
+	for user := range r.Faces {
+		ask(user)
 	}
 	n.mu.Unlock()
-	for _, user := range powerful {
-		if _, known := people[user]; known {
-			continue
-		}
-		var ev *event.Event
-		err := n.d.request(ctx, func(ctx context.Context) (err error) {
-			ev, err = n.client().FullStateEvent(ctx, r.id, event.StateMember, string(user))
-			return err
-		})
-		if err != nil && err.Kind != bridges.NotFound && err.Kind != bridges.Forbidden && err.Kind != bridges.Unsupported {
-			return nil, err
-		}
-		if err == nil && ev != nil {
-			if who, p, in := memberEvent(ev); in {
-				people[who] = p
-			}
+	for user, f := range n.askAbout(ctx, r, powerful, true) {
+		if f.in {
+			people[user] = f.profile
 		}
 	}
 	return people, nil
@@ -279,35 +293,41 @@ func (n *network) fetchMembers(ctx context.Context, r *room, count int) (map[id.
 // memberEvent reads who a membership event is about, and whether they are in.
 func memberEvent(ev *event.Event) (id.UserID, profile, bool) {
 	o := readObject(ev.Content.VeryRaw)
+	in := o.str("membership") == "join" && ev.StateKey != nil
+	if _, named := o["displayname"]; !in && !named && ev.Unsigned.PrevContent != nil {
+		o = readObject(ev.Unsigned.PrevContent.VeryRaw) // who has left was called so
+	}
 	p := profile{Name: cutBytes(o.str("displayname"), maxTitle), Avatar: o.str("avatar_url")}
-	return id.UserID(ev.GetStateKey()), p, o.str("membership") == "join" && ev.StateKey != nil
+	return id.UserID(ev.GetStateKey()), p, in
 }
 
 // fetchHistory asks for what was said since the session was told of a room, oldest
-// first; of one that is new to it for the last lines.
-func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) ([]*event.Event, *bridges.Error) {
+// first; of one that is new to it for the last lines. Speakers are those who are in and
+// have said something of the last page.
+func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) (out []*event.Event, speakers map[id.UserID]profile, err *bridges.Error) {
 	limit := historyMost
 	if seen.ID == "" {
 		limit = historyNew
 	}
-	var out []*event.Event
 	for len(out) < limit {
 		var resp *mautrix.RespMessages
 		err := n.retried(ctx, func(ctx context.Context) (err error) {
-			resp, err = n.client().Messages(ctx, r.id, from, "", mautrix.DirectionBackward, nil, min(limit-len(out), gapLines))
+			resp, err = n.client().Messages(ctx, r.id, from, "", mautrix.DirectionBackward, lazily, min(limit-len(out), gapLines))
 			return err
 		})
 		if err != nil {
 			if err.Kind == bridges.Forbidden {
 				break // what was said before is not for this user
 			}
-			return nil, err
+			return nil, nil, err
 		}
-		n.faces(r, there(resp.State))
+		if in := n.learn(r, there(resp.State)); speakers == nil {
+			speakers = in
+		}
 		for _, ev := range there(resp.Chunk) {
 			if ev.ID == seen.ID || seen.At > 0 && ev.Timestamp < seen.At-int64(time.Hour/time.Millisecond) {
 				slices.Reverse(out)
-				return out, nil
+				return out, speakers, nil
 			}
 			out = append(out, ev)
 		}
@@ -317,20 +337,7 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen s
 		from = resp.End
 	}
 	slices.Reverse(out)
-	return out, nil
-}
-
-// faces learns how people are called who said something long ago.
-func (n *network) faces(r *room, state []*event.Event) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, ev := range state {
-		if user, p, _ := memberEvent(ev); ev.Type.Type == event.StateMember.Type {
-			if _, known := r.Faces[user]; !known && len(r.Faces) < maxFaces {
-				r.face(user, p)
-			}
-		}
-	}
+	return out, speakers, nil
 }
 
 // messages are old events as messages, with what was changed of them later.
@@ -391,7 +398,7 @@ func (n *network) Leave(ref bridges.Ref, room bridges.RoomID, reason string) err
 			return
 		}
 		t.emit(&bridges.Left{Ref: ref, Room: room, Member: n.memberOf(r, n.creds.user), Self: true, Reason: reason})
-		r.open, r.people, r.nicks, r.typing = false, nil, nil, nil
+		r.open, r.people, r.nicks, r.met, r.typing = false, nil, nil, nil, nil
 	})
 }
 
@@ -409,6 +416,7 @@ func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) erro
 		t := n.begin()
 		defer t.release()
 		defer n.endOf(ctx, t)
+		t.forget(ctx, id.RoomID(room))
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		me := n.selfMember()
@@ -416,9 +424,9 @@ func (n *network) Quit(ref bridges.Ref, room bridges.RoomID, reason string) erro
 			me = n.memberOf(r, n.creds.user)
 			r.open, r.people = false, nil
 			delete(n.rooms, r.id)
+			t.regroup()
+			t.retitle()
 		}
-		t.putRaw(stateRoom+string(room), nil)
-		t.putRaw(stateSeen+string(room), nil)
 		t.emit(&bridges.Left{Ref: ref, Room: room, Member: me, Self: true, Reason: reason})
 	})
 }

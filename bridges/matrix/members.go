@@ -21,7 +21,11 @@ func (r *room) nickOf(user id.UserID) string {
 			return nick
 		}
 	}
-	return person(user, r.Faces[user].Name).Nick
+	p, _ := r.profileOf(user)
+	if r.nicks != nil {
+		return r.nicks.besides(user, p.Name)
+	}
+	return person(user, p.Name).Nick
 }
 
 // member is somebody of the room as the session knows people: with a standing only
@@ -91,6 +95,7 @@ func (t *turn) enter(r *room, user id.UserID, p profile) {
 		return
 	}
 	was := r.people[user]
+	delete(r.met, user)
 	r.people[user] = &member{name: p.Name, avatar: p.Avatar}
 	if _, known := r.Faces[user]; known && r.Faces[user] != p {
 		r.face(user, p)
@@ -113,6 +118,7 @@ func (t *turn) leave(r *room, user id.UserID, left *bridges.Left) {
 		return
 	}
 	left.Room, left.Member = bridges.RoomID(r.id), t.n.memberOf(r, user)
+	r.meet(user, profile{r.people[user].name, r.people[user].avatar})
 	delete(r.people, user)
 	changes := r.nicks.remove(user)
 	if r.open {
@@ -144,7 +150,8 @@ func (t *turn) renamed(r *room, changes []nickChange) {
 // room only some are known. The turn and mu are held.
 func (t *turn) present(r *room, user id.UserID) {
 	if r.people != nil && r.people[user] == nil && user != "" {
-		t.enter(r, user, r.Faces[user])
+		p, _ := r.profileOf(user)
+		t.enter(r, user, p)
 	}
 }
 

@@ -44,6 +44,7 @@ type network struct {
 	self     profile
 	rooms    map[id.RoomID]*room
 	aliases  map[string]id.RoomID
+	family   map[id.RoomID][]id.RoomID // the spaces a room is in; nil: to be made anew
 	invites  map[id.RoomID]*invite
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
@@ -88,6 +89,7 @@ func (d *Driver) Open(a bridges.Account, sink bridges.Sink) (bridges.Network, er
 func (n *network) reset() {
 	n.cli, n.online, n.caughtUp, n.since, n.old = nil, false, false, "", false
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
+	n.family = nil
 	n.invites = map[id.RoomID]*invite{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
 	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
@@ -325,6 +327,11 @@ func (n *network) Capabilities(p bridges.Place) bridges.Caps {
 		Once: true, MaxLine: maxLine,
 	}
 	if p.Room != "" {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if r := n.rooms[id.RoomID(p.Room)]; r != nil && r.Space {
+			return bridges.Caps{Group: true, Resident: true}
+		}
 		caps.Mention, caps.Subject, caps.Moderate, caps.Accounts, caps.Resident = true, true, true, true, true
 	}
 	return caps

@@ -144,6 +144,19 @@ func (n *nicks) nick(user id.UserID) string {
 	return name
 }
 
+// besides is what somebody is called who is not there, so that they are not taken for
+// who is.
+func (n *nicks) besides(user id.UserID, display string) string {
+	name := cleanNick(display)
+	if name == "" {
+		return visibleID(user)
+	}
+	if alwaysWithID(name) || n.sole[foldNick(name)] != "" || n.names[foldNick(name)] != nil {
+		return withID(name, user)
+	}
+	return name
+}
+
 // who returns the member with a nick.
 func (n *nicks) who(nick string) (id.UserID, bool) {
 	if user, ok := n.sole[foldNick(nick)]; ok && n.users[user] == nick {

@@ -34,6 +34,7 @@ type powers struct {
 	redact int64
 	speak  int64 // to send messages
 	topic  int64
+	child  int64 // to put rooms into a space
 }
 
 // createInfo is what of a room's first event bears on power.
@@ -84,7 +85,7 @@ func versionNumber(version string) int {
 // the letter, but nobody is to look like an owner for that. Encrypted tells that what
 // is said there is encrypted.
 func readPowers(create createInfo, content json.RawMessage, encrypted bool) *powers {
-	p := &powers{users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50}
+	p := &powers{users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50, child: 50}
 	message := "m.room.message"
 	if encrypted {
 		message = "m.room.encrypted"
@@ -103,6 +104,7 @@ func readPowers(create createInfo, content json.RawMessage, encrypted bool) *pow
 	p.kick, p.ban, p.redact = o.level("kick", 50), o.level("ban", 50), o.level("redact", 50)
 	p.change = events.level("m.room.power_levels", stateDefault)
 	p.topic = events.level("m.room.topic", stateDefault)
+	p.child = events.level(childType, stateDefault)
 	p.speak = events.level(message, o.level("events_default", 0))
 	users := o.obj("users")
 	for user := range users {

@@ -53,18 +53,10 @@ func (n *network) Rooms(ctx context.Context) ([]bridges.DirectoryEntry, error) {
 			if r == nil {
 				continue
 			}
-			name := validAlias(string(r.CanonicalAlias))
-			if name == "" {
-				if clean, err := checkID(string(r.RoomID)); err == nil {
-					name = clean
-				}
+			if e, ok := publicEntry(r); ok {
+				e.Group = r.RoomType == spaceType || n.Capabilities(bridges.Place{Room: bridges.RoomID(r.RoomID)}).Group
+				out = append(out, e)
 			}
-			if name == "" {
-				continue
-			}
-			out = append(out, bridges.DirectoryEntry{
-				Name: name, Title: cutBytes(oneLine(cleanText(r.Name)), maxTitle), Members: r.NumJoinedMembers, Subject: cutBytes(oneLine(cleanText(r.Topic)), maxTitle),
-			})
 		}
 		if since = resp.NextBatch; since == "" {
 			break
@@ -159,27 +151,33 @@ func (n *network) History(ctx context.Context, at bridges.Place, before bridges.
 	if before != "" {
 		var around *mautrix.RespContext
 		if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
-			around, err = cli.Context(ctx, r.id, id.EventID(before), nil, 1)
+			around, err = cli.Context(ctx, r.id, id.EventID(before), lazily, 1)
 			return err
 		}); err != nil {
 			return nil, false, err
 		}
+		n.learn(r, there(around.State))
 		events, from = around.EventsBefore, around.Start
 	}
 	for len(events) < limit && more {
 		var resp *mautrix.RespMessages
 		if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
-			resp, err = cli.Messages(ctx, r.id, from, "", mautrix.DirectionBackward, nil, min(limit-len(events), gapLines))
+			resp, err = cli.Messages(ctx, r.id, from, "", mautrix.DirectionBackward, lazily, min(limit-len(events), gapLines))
 			return err
 		}); err != nil {
 			return nil, false, err
 		}
-		n.faces(r, there(resp.State))
+		n.learn(r, there(resp.State))
 		events = append(events, there(resp.Chunk)...)
 		more = resp.End != "" && resp.End != from && len(resp.Chunk) > 0
 		from = resp.End
 	}
 	slices.Reverse(events)
 	t := turn{n: n, quick: true, changes: map[string][]byte{}}
+	for user, f := range n.askAbout(ctx, r, n.strangers(r, events, nil), false) {
+		n.mu.Lock()
+		r.meet(user, f.profile)
+		n.mu.Unlock()
+	}
 	return t.messages(ctx, r, events), more, nil
 }

@@ -26,10 +26,12 @@ type room struct {
 	opening bool           // it is being entered: what happens meanwhile is held
 	held    []*event.Event // until then
 	called  string         // as the session asked for it
+	shown   string         // the name for people that was told last
 
 	// Of rooms that are open, and direct ones as far as they need it.
 	people  map[id.UserID]*member // who is in
 	nicks   *nicks
+	met     map[id.UserID]profile    // others who have said something
 	authors map[id.EventID]id.UserID // of recent lines
 	order   []id.EventID             // of authors, the oldest first
 	polls   map[id.EventID]*poll
@@ -54,6 +56,10 @@ type roomState struct {
 	Invited    int                   `json:"invited,omitempty"`
 	Last       int64                 `json:"last,omitempty"` // when the last line came, milliseconds
 	Moved      id.RoomID             `json:"moved,omitempty"`
+
+	Space    bool                    `json:"space,omitempty"`
+	Children map[id.RoomID]child     `json:"children,omitempty"` // of a space
+	Parents  map[id.RoomID]id.UserID `json:"parents,omitempty"`  // spaces it names, with who did
 }
 
 // seenState is up to where the session has been told of a room.
@@ -113,8 +119,9 @@ func (r *room) title(self id.UserID) string {
 
 // info is what the room is like.
 func (n *network) info(r *room) *bridges.RoomInfo {
+	r.shown = n.titleIn(r)
 	return &bridges.RoomInfo{
-		Room: bridges.RoomID(r.id), Name: r.title(n.creds.user), Description: r.Topic,
+		Room: bridges.RoomID(r.id), Name: r.shown, Description: r.Topic,
 		Public: r.public(), Open: r.public(),
 	}
 }
@@ -258,7 +265,8 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		r.Power, r.power = slices.Clone(ev.Content.VeryRaw), nil
 		return true
 	},
-	"m.room.create": func(r *room, ev *event.Event, _ object) bool {
+	"m.room.create": func(r *room, ev *event.Event, o object) bool {
+		r.Space = o.str("type") == spaceType
 		r.Create, r.power = readCreate(ev.Sender, ev.Content.VeryRaw), nil
 		return true
 	},

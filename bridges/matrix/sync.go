@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -55,7 +56,14 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 	n.setOld(n.since != "")
 	wait := time.Duration(0) // the first answer is what there is
 	for refused := 0; ; {
+		free, err := n.takeFirst(ctx)
+		if err != nil {
+			return err
+		}
 		resp, err := n.poll(ctx, wait)
+		if err != nil {
+			free()
+		}
 		if err != nil && err.Kind == bridges.RateLimited && refused < maxRefused && err.RetryAfter <= maxPause {
 			refused++
 			if !sleep(ctx, max(err.RetryAfter, time.Second)) {
@@ -67,7 +75,9 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 			return n.lost(err)
 		}
 		refused = 0
-		if e := n.handle(ctx, resp); e != nil {
+		e := n.handle(ctx, resp)
+		free()
+		if e != nil {
 			return bridges.AsError(e)
 		}
 		n.caught()
@@ -75,18 +85,33 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 	}
 }
 
-// poll makes one request for news. First answers, which may be long, are few at a time
-// over all accounts.
-func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSync, *bridges.Error) {
-	first := n.since == ""
-	if first {
+// takeFirst waits until a first answer may be asked for: those may be long, and are in
+// memory until they are handled, so they are few at a time over all accounts. Not all of
+// them are of one homeserver, which may be slow. free is called when it is handled.
+func (n *network) takeFirst(ctx context.Context) (free func(), err *bridges.Error) {
+	if n.since != "" {
+		return func() {}, nil
+	}
+	slots := []chan struct{}{n.d.firstsOf(n.creds.base.Host), n.d.firsts}
+	for i, s := range slots {
 		select {
-		case n.d.firsts <- struct{}{}:
-			defer func() { <-n.d.firsts }()
+		case s <- struct{}{}:
 		case <-ctx.Done():
+			if i > 0 {
+				<-slots[0]
+			}
 			return nil, errOffline()
 		}
 	}
+	return sync.OnceFunc(func() {
+		<-slots[1]
+		<-slots[0]
+	}), nil
+}
+
+// poll makes one request for news.
+func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSync, *bridges.Error) {
+	first := n.since == ""
 	req := mautrix.ReqSync{Since: n.since, Timeout: int(wait.Milliseconds()), FilterID: nextFilter, SetPresence: n.shownPresence()}
 	patience := n.d.cfg.Timeout + wait
 	if first {
@@ -189,6 +214,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	}
 	n.mu.Lock()
 	t.updateContacts()
+	t.retitle()
 	n.mu.Unlock()
 	t.presences(resp.Presence.Events)
 	n.mu.Lock()
@@ -229,6 +255,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		t.regroup()
 		if n.invites[rid] != nil {
 			delete(n.invites, rid)
 			t.putRaw(stateInvite+string(rid), nil)
@@ -268,6 +295,7 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	inv, r := n.invites[rid], n.rooms[rid]
 	delete(n.invites, rid)
 	delete(n.rooms, rid)
+	t.regroup()
 	n.mu.Unlock()
 	if inv != nil {
 		t.putRaw(stateInvite+string(rid), nil)
@@ -278,15 +306,18 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	if r == nil {
 		return
 	}
-	t.putRaw(stateRoom+string(rid), nil)
-	t.putRaw(stateSeen+string(rid), nil)
+	defer t.forget(ctx, rid) // with what the last lines have added
 	if !r.open {
 		return
 	}
+	n.mu.Lock()
 	left := &bridges.Left{Room: bridges.RoomID(rid), Member: n.memberOf(r, n.creds.user), Self: true}
+	n.mu.Unlock()
 	for _, ev := range append(slices.Clone(lr.State.Events), lr.Timeline.Events...) {
 		if ev.Type.Type == event.StateMember.Type && ev.GetStateKey() == string(n.creds.user) {
+			n.mu.Lock()
 			how(left, ev, n.creds.user, r)
+			n.mu.Unlock()
 		} else if ev.Type.Type != event.StateMember.Type {
 			t.timeline(ctx, r, ev)
 		}
@@ -318,6 +349,11 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
 	}
+	if ev.Type.Type == childType || ev.Type.Type == parentType {
+		t.n.mu.Lock()
+		defer t.n.mu.Unlock()
+		return t.related(r, ev)
+	}
 	read := stateReaders[ev.Type.Type]
 	if read == nil || *ev.StateKey != "" {
 		return false
@@ -334,6 +370,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 		return false
 	}
 	n.nameRoom(r)
+	if r.Space {
+		t.regroup() // its rooms are called after it
+	}
 	if !r.open {
 		return true
 	}

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
 
 	"transportd/bridges"
 )
@@ -23,6 +26,9 @@ type turn struct {
 	changes map[string][]byte
 	loaded  map[string][]byte
 	ended   bool
+
+	asked     int  // people that were asked about
+	regrouped bool // rooms may be in other spaces now
 }
 
 // begin takes the turn. Who takes it defers release, and ends it.
@@ -138,6 +144,33 @@ func (t *turn) load(ctx context.Context, prefixes ...string) error {
 		maps.Copy(t.loaded, values)
 	}
 	return nil
+}
+
+// stateOfRoom begins the names of what is stored of a room beside itself, which its id
+// and "/" follow.
+var stateOfRoom = []string{stateReacts, stateReacted}
+
+// forget removes what is stored of a room that the user has left for good. mu must not be
+// held.
+func (t *turn) forget(ctx context.Context, rid id.RoomID) {
+	t.putRaw(stateRoom+string(rid), nil)
+	t.putRaw(stateSeen+string(rid), nil)
+	for _, kind := range stateOfRoom {
+		prefix := kind + string(rid) + "/"
+		values, err := t.n.store.Load(ctx, prefix)
+		if err != nil {
+			t.n.log.Warn("matrix: what is stored of a room that was left stays", "error", err)
+			continue
+		}
+		for name := range values {
+			t.putRaw(name, nil)
+		}
+		for name := range t.changes { // in this very turn
+			if strings.HasPrefix(name, prefix) {
+				t.putRaw(name, nil)
+			}
+		}
+	}
 }
 
 // get is a value that was loaded, as it stands now.

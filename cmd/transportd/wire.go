@@ -61,6 +61,15 @@ func (g *gateway) wire(db *store.DB, recorded *archive.Archive) {
 	services.Disco.AddFeature(component.AddressHost, xep.NSMUC)
 	services.Disco.AddFeature(component.AddressNetwork, xep.NSPing)          // whether the link is up, so the sessions answer
 	services.Disco.HandleItems(component.AddressNetwork, g.sessions.Deliver) // the network's rooms
+	services.Disco.HandleNodes(component.AddressNetwork, session.GroupNode, g.sessions.Deliver)
+	if info.FixedNetwork != "" { // the gateway's address is the network's
+		services.Disco.HandleItems(component.AddressHost, func(req *component.Stanza) {
+			if !g.allowed(req.From.Bare()) || !g.sessions.DeliverKnown(req) {
+				reply(component.ItemsReply(req, nil))
+			}
+		})
+		services.Disco.HandleNodes(component.AddressHost, session.GroupNode, g.sessions.Deliver)
+	}
 	g.sessions.SetCaps(services.Disco.Info(component.AddressHost).Caps())
 
 	// Whatever the entries above do not name exactly is the sessions'.
