@@ -17,7 +17,7 @@ WEB     := internal/testenv/testdata/webclient
 WEBDONE := $(WEB)/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := build
-.PHONY: build test lint demo bench fuzz load clean help deps-test deps-demo deps-debian homeserver
+.PHONY: build test lint demo demo-matrix bench fuzz load clean help deps-test deps-demo deps-demo-matrix deps-debian homeserver
 
 build: ## build bin/transportd
 	$(BUILD) -ldflags '$(LDFLAGS)' -o bin/transportd ./cmd/transportd
@@ -36,6 +36,10 @@ lint: ## gofmt, go vet, staticcheck
 demo: deps-demo build ## a live conversation between XMPP and IRC on this machine
 	@$(BUILD) -o bin/demo ./internal/demo
 	@bin/demo -transportd bin/transportd
+
+demo-matrix: deps-demo-matrix build ## the same between XMPP and Matrix
+	@$(BUILD) -o bin/demo ./internal/demo
+	@bin/demo -transportd bin/transportd -network matrix
 
 bench: ## benchmarks, beside gosrc.io/xmpp where it does the same
 	$(GO) test -run '^$$' -bench . -benchmem $(BENCH)
@@ -66,8 +70,8 @@ $(WEBDONE): $(WEB)/package.json $(WEB)/package-lock.json | deps-debian
 	cd $(WEB) && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-deps-demo:
-	@scripts/install-deps.sh demo
+deps-demo deps-demo-matrix:
+	@scripts/install-deps.sh $(@:deps-%=%)
 
 clean: ## remove what was built
 	rm -rf bin

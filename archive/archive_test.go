@@ -89,6 +89,23 @@ func TestSharedOnce(t *testing.T) {
 	})
 }
 
+// What says nothing is told apart by its other parts, as changes of the subject are.
+func TestSharedByWhatElseItHas(t *testing.T) {
+	bubble(t, func(a *archive.Archive, d *archivetest.Model) {
+		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")
+		carol := a.Enter(lobby, "carol@x", "#room@gw", "Carol")
+		for _, extra := range []string{"<subject>one</subject>", "<subject>two</subject>"} {
+			alice.Record(&archive.Heard{Nick: "bob", Extra: []byte(extra)})
+		}
+		carol.Record(&archive.Heard{Nick: "bob", Extra: []byte("<subject>two</subject>")}) // she came in between
+		time.Sleep(archive.SettleTime + 2*time.Second)
+		lines, _, err := a.Lines(context.Background(), &archive.Query{Gateway: gateway, User: "carol@x", JID: "#room@gw"})
+		if err != nil || len(lines) != 1 || string(lines[0].Extra) != "<subject>two</subject>" || d.Stored(lobby) != 2 {
+			t.Errorf("carol has %v, %v; %d are stored", lines, err, d.Stored(lobby))
+		}
+	})
+}
+
 func TestFloodInterleaved(t *testing.T) {
 	bubble(t, func(a *archive.Archive, d *archivetest.Model) {
 		alice := a.Enter(lobby, "alice@x", "#room@gw", "Alice")

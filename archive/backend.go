@@ -164,6 +164,7 @@ type Query struct {
 	After, Before Key
 	From, To      int64  // microseconds
 	Nick          string // said by this nick only, whatever its case in ASCII
+	Occupant      string // said under this identity only
 	Self          bool   // said by the user only
 	Last          bool   // the last lines of the range instead of the first
 	Limit         int

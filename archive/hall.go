@@ -132,6 +132,9 @@ func (in *Heard) hash() uint64 {
 	_, _ = b.WriteString(in.Nick)
 	_ = b.WriteByte(0)
 	_, _ = b.WriteString(in.Body)
+	if in.Body == "" {
+		_, _ = b.Write(in.Extra) // all it says
+	}
 	return b.Sum64()
 }
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -155,7 +156,7 @@ func (a *Archive) Recent(ctx context.Context, gateway, user, jid, id string) (Li
 
 // Has reports whether a line that a network plays back is one the user has seen
 // already. taken are the keys that earlier lines of the same playback were found
-// to be; it is added to.
+// to be; it is added to. Where in has an Extra, that is compared as well.
 func (a *Archive) Has(ctx context.Context, gateway, user, jid string, in *Heard, taken map[Key]bool) (bool, error) {
 	if in.At.IsZero() {
 		return false, nil
@@ -176,7 +177,7 @@ func (a *Archive) Has(ctx context.Context, gateway, user, jid string, in *Heard,
 			if in.NetID != l.NetID {
 				continue
 			}
-		} else if l.Nick != in.Nick || l.Body != in.Body {
+		} else if l.Nick != in.Nick || l.Body != in.Body || in.Extra != nil && !bytes.Equal(l.Extra, in.Extra) {
 			continue
 		}
 		taken[l.Key] = true

@@ -61,6 +61,7 @@ type Info struct {
 	PromptDesc   string    // one sentence of help with it
 	FoldsCase    bool      // names that differ in the case of ASCII letters only are the same, on every network
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
+	Addresses    bool      // everybody in a room shows an Address, which is the Identity, too: rooms are not anonymous
 }
 
 // NetworkInfo is a network the operator has listed.
@@ -221,6 +222,9 @@ const (
 	Text   MessageKind = iota
 	Emote              // "/me" without the "/me "
 	Notice             // from a program, not to be answered by one
+	// NewSubject is an old change of a room's subject, which became Body: with Replay
+	// only. What happens now is SubjectChanged.
+	NewSubject
 )
 
 // Outgoing is what a user says. Only parts whose capability the place has are
@@ -251,6 +255,16 @@ type Upload struct {
 	// read. It blocks under ctx, for a worker, and may be called again. The error is an
 	// *Error with words for the user.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	// Thumbnail makes a small form of a picture; nil, and nil from it: there is none. It
+	// blocks under ctx and may read the file once more.
+	Thumbnail func(ctx context.Context) (*SmallPicture, error)
+}
+
+// SmallPicture is a small form of a picture.
+type SmallPicture struct {
+	Data          []byte
+	Type          string // media type
+	Width, Height int    // pixels
 }
 
 // File is a file that somebody sent.
@@ -262,6 +276,20 @@ type File struct {
 	Width    int    // pixels of a picture or film, 0: not known
 	Height   int
 	Duration time.Duration // of sound or film, 0: not known
+
+	Desc      string     // what it shows, in words; empty: they are not said
+	Thumbnail *Thumbnail // a small picture of it; nil: there is none
+	Sticker   bool       // a picture that stands for a word
+	Voice     bool       // a voice message
+	Encrypted bool       // it lies on the network so that only its readers can read it
+}
+
+// Thumbnail is a small picture of a file.
+type Thumbnail struct {
+	Ref    string // as File.Ref
+	Type   string // media type; empty: not known
+	Width  int    // pixels, 0: not known
+	Height int
 }
 
 // Media is a file being read.
@@ -293,10 +321,10 @@ type Caps struct {
 	Typing  bool // the Network is a Typist here
 	Files   bool // Outgoing.File
 	Read    bool // the Network is a Reader here, and tells what others have read
+	Group   bool // this is a group of rooms (Grouper), not a room: nothing is said there
 	// Once: the network takes what has a Token once, over restarts of both, and tells the
 	// Token of the user's own lines. What it may not have got is then asked for again.
-	Once  bool
-	Group bool // this is a group of rooms (Grouper), not a room: nothing is said there
+	Once bool
 	// Resident: the network keeps the user in its rooms by itself. Leave then only
 	// ends the reports about a room; whoever wants to be out for good needs Quit.
 	Resident bool
@@ -372,7 +400,9 @@ type Member struct {
 
 // Subject is a room's subject with who set it and when, as far as known.
 type Subject struct {
-	Text string
-	By   string // nick, or a server's name
-	At   time.Time
+	Text     string
+	By       string // nick, or a server's name
+	At       time.Time
+	Identity string    // of By, as Member.Identity has it; empty: not known
+	ID       MessageID // what the network calls the change, where it does and plays changes back
 }

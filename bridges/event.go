@@ -32,6 +32,7 @@ type Message struct {
 	Place  Place
 	From   Member // Role and Affiliation are not set
 	Self   bool   // the user said it, here or through another client
+	With   string // of a line of the user's to a person: the person as Address.Name has it; empty: Place.User is that
 	Kind   MessageKind
 	Body   string // plain text; not set with Ref
 	ID     MessageID
@@ -169,6 +170,7 @@ type SubjectChanged struct {
 	Ref     Ref
 	Room    RoomID
 	Subject Subject
+	Replay  bool // it may have been reported before, under the same Subject.ID
 }
 
 // ModeChanged: a setting of the room changed that has no event of its own.

@@ -36,6 +36,7 @@ func (s *Stream) connection(ctx context.Context) error {
 func (s *Stream) established(ctx context.Context, conn net.Conn, live *liveConn, f *framer, p *parser) error {
 	s.stats.connects.Add(1)
 	s.fence.begin(s)
+	s.privileges.begin()
 	live.ping = func() { s.fence.ask(s, true) }
 	s.writer.setUp()
 

@@ -75,6 +75,13 @@ func (r *reader) deliver(st *Stanza, headOnly bool) {
 			return
 		}
 	}
+	if st.Kind == KindMessage {
+		if p, ok := s.privileges.told(st); ok {
+			s.cfg.Log.Info("the server says what the gateway may do for its users (XEP-0356)", "users_of", st.From.Domain,
+				"read_rosters", p.RosterGet, "change_rosters", p.RosterSet, "send_messages", p.Messages, "refused", st.IsError())
+			return
+		}
+	}
 	if st.To.IsZero() {
 		st.To = s.domain
 		s.stats.unknown.Add(1)

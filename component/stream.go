@@ -20,7 +20,9 @@ type Stream struct {
 	tracker *tracker
 	fence   fence
 	stats   counters
-	state   StreamState // as told last; belongs to Run
+
+	privileges privileges
+	state      StreamState // as told last; belongs to Run
 }
 
 // NewStream returns a stream that is down until [Stream.Run] is called.

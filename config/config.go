@@ -72,15 +72,25 @@ type Ops struct {
 	Profile     bool   `mapstructure:"profile"`      // /debug/pprof/ too
 }
 
-// Files is how files get from networks to users and back. Without a listener users
-// are told the names of what is sent to them.
+// Files is how files get from networks to users and back. What is neither copied to the
+// XMPP server nor has a link, as without a listener, users are told the name of.
 type Files struct {
+	Upload          string `mapstructure:"upload"`           // UploadAuto, UploadOff, or the address of the XMPP server's upload service
+	UploadMax       Size   `mapstructure:"upload_max"`       // of a file that is copied there
+	UploadEncrypted bool   `mapstructure:"upload_encrypted"` // files of encrypted rooms too, decrypted
+
 	Listen       string `mapstructure:"listen"`        // host:port of the HTTP listener; empty: none
 	URL          string `mapstructure:"url"`           // how users' clients reach it
 	MaxSize      Size   `mapstructure:"max_size"`      // of a file, either way
 	AllowPrivate bool   `mapstructure:"allow_private"` // files may be fetched from private and loopback addresses
 	Avatars      bool   `mapstructure:"avatars"`       // pictures of people are shown in their cards
 }
+
+// Choices of Files.Upload beside an address.
+const (
+	UploadAuto = "auto" // the service among the items of the XMPP server
+	UploadOff  = "off"
+)
 
 // Gateway is one component domain with its driver.
 type Gateway struct {
@@ -140,7 +150,7 @@ func Default() Config {
 		Store:   Store{Path: defaultPath, KeyFile: defaultKey},
 		Archive: Archive{Record: true},
 		Ops:     Ops{Listen: defaultListen},
-		Files:   Files{MaxSize: 100 << 20, Avatars: true},
+		Files:   Files{Upload: UploadAuto, UploadMax: 25 << 20, UploadEncrypted: true, MaxSize: 100 << 20, Avatars: true},
 	}
 }
 

@@ -184,10 +184,13 @@ func TestProblems(t *testing.T) {
 		{"files without an address", "[files]\nlisten = \"127.0.0.1:9348\"\n" + head, []string{"files.url: is missing"}},
 		{"files without a listener", "[files]\nurl = \"https://a.example\"\n" + head, []string{"files.listen: is missing"}},
 		{"bad files", "[files]\nlisten = \"here\"\nurl = \"ftp://a\"\nmax_size = \"off\"\n" + head, []string{`files.listen: "here" is not host:port`, "files.max_size: must be more than 0", "files.url:"}},
+		{"bad upload", "[files]\nupload = \"every one\"\nupload_max = \"off\"\n" + head, []string{"files.upload_max: must be more than 0", `files.upload: "every one" is neither "auto" nor "off"`}},
 		{"bad listener", "[ops]\nlisten = \"here\"\n" + head, []string{`ops.listen: "here" is not host:port`}},
 		{"everything missing in a gateway", "[[gateways]]\n", []string{"gateways[0].domain: is missing", "gateways[0].driver: is missing, one of: irc, matrix", "gateways[0].name: needs a short name", "gateways[0].secret: is missing", "gateways[0].users: nobody may use"}},
 		{"bad gateway", "[[gateways]]\nname=\"A b\"\ndomain=\"a b\"\ndriver=\"irk\"\nserver=\"x\"\nsecret=\"x\"\nsecret_file=\"irc.secret\"\nusers=[]\n[gateways.limits]\nrooms=-1\n",
 			[]string{`domain: "a b" is not a domain`, `driver: there is no driver "irk", did you mean irc?`, "limits.rooms: must not be negative", "name: needs", "secret: is set together", `server: "x" is not host:port`, "users: nobody"}},
+		{"section of no driver", strings.Replace(head, `driver = "irc"`, `driver = "irk"`, 1) + "zzzzzzzzzz = 1\n[gateways.irk]\nx = 1\n",
+			[]string{`driver: there is no driver "irk", did you mean irc?`, "zzzzzzzzzz: unknown key, known here: admins, domain, driver, limits, name,"}},
 		{"bad port", head + "server = \"x:99999\"\n", []string{`server: "99999" is not a port`}},
 		{"bad patterns", strings.Replace(head, `["example.org"]`, `["a b", "x@*", "*x.org", "a@b/c", ""]`, 1),
 			[]string{`gateways[irc].users[0]: "a b" is not a pattern`, "users[1]: \"x@*\"", "users[2]", "users[3]: \"a@b/c\" has a resource", "users[4]: a pattern is empty"}},
@@ -307,11 +310,12 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestEnvironmentAndFlagsAreStrict(t *testing.T) {
-	o := options(write(t, minimal))
+	o := options(write(t, "[log]\nlevel = \"loud\"\n"+minimal))
 	t.Setenv("TRANSPORTD_LOG_LEVLE", "debug")
+	t.Setenv("TRANSPORTD_LOG_FORMAT", "xml")
 	t.Setenv("TRANSPORTD_GATEWAYS_IRC_SECERT", "x")
 	t.Setenv("TRANSPORTD_OPS_PROFILE", "perhaps")
-	o.Set = map[string]string{"log.lvl": "debug", "gateways.irc.limits.rooms": "many"}
+	o.Set = map[string]string{"log.lvl": "debug", "gateways.irc.limits.rooms": "many", "gateways.irc.users": "a b"}
 	_, err := Load(o)
 	if err == nil {
 		t.Fatal("accepted")
@@ -319,9 +323,12 @@ func TestEnvironmentAndFlagsAreStrict(t *testing.T) {
 	for _, want := range []string{
 		"TRANSPORTD_LOG_LEVLE: unknown environment variable, did you mean TRANSPORTD_LOG_LEVEL?",
 		"TRANSPORTD_GATEWAYS_IRC_SECERT: unknown environment variable, did you mean TRANSPORTD_GATEWAYS_IRC_SECRET?",
-		"ops.profile: must be true or false, not a string",
+		"TRANSPORTD_OPS_PROFILE: ops.profile: must be true or false, not a string",
+		"TRANSPORTD_LOG_FORMAT: log.format: \"xml\" is none of",
+		"--set gateways.irc.users: gateways[irc].users[0]: \"a b\" is not a pattern",
+		o.File + ": log.level: \"loud\" is none of",
 		"--set log.lvl: unknown key, did you mean log.level?",
-		"gateways[irc].limits.rooms: must be a whole number, not a string",
+		"--set gateways.irc.limits.rooms: gateways[irc].limits.rooms: must be a whole number, not a string",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in\n%s", want, err)

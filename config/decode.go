@@ -16,13 +16,28 @@ import (
 
 // decoder turns what viper read into structs and gathers what is wrong.
 type decoder struct {
-	file     string // as shown in problems
-	dir      string // relative file names are meant from here
+	file     string            // as shown in problems
+	dir      string            // relative file names are meant from here
+	over     map[string]string // by key: the variable or flag that set it over the file
 	problems Problems
 }
 
 func (d *decoder) add(key, format string, args ...any) {
-	d.problems = append(d.problems, Problem{File: d.file, Key: key, Text: fmt.Sprintf(format, args...)})
+	from := d.file
+	item, _, _ := strings.Cut(key[strings.LastIndexByte(key, '.')+1:], "[") // "users" of "users[0]"
+	if source, ok := d.over[key[:strings.LastIndexByte(key, '.')+1]+item]; ok {
+		from = source
+	}
+	d.problems = append(d.problems, Problem{File: from, Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// setBy notes that a variable or a flag has set a key: it is to blame for what is
+// wrong there.
+func (d *decoder) setBy(source, key string) {
+	if d.over == nil {
+		d.over = map[string]string{}
+	}
+	d.over[key] = source
 }
 
 // decode fills the struct behind to, strictly. at is the key of raw; allowed

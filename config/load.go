@@ -141,16 +141,19 @@ func (d *decoder) gatewayList(v any) []map[string]any {
 // overlay puts environment and flags over the gateways, and reports variables
 // and flags that are no key.
 func (d *decoder) overlay(top map[string]reflect.Type, list []map[string]any, set map[string]string) {
-	keys := map[string]func(text string){} // "gateways.irc.server"
+	keys := map[string]func(source, text string){} // "gateways.irc.server"
 	for key := range top {
-		keys[key] = nil
+		keys[key] = func(source, _ string) { d.setBy(source, key) } // the value is there already
 	}
 	perGateway := settable(reflect.TypeFor[Gateway]())
 	delete(perGateway, "name")
 	for _, entry := range list {
 		name, _ := entry["name"].(string)
 		for key, t := range perGateway {
-			keys["gateways."+name+"."+key] = func(text string) { put(entry, key, coerce(text, t)) }
+			keys["gateways."+name+"."+key] = func(source, text string) {
+				put(entry, key, coerce(text, t))
+				d.setBy(source, "gateways["+name+"]."+key)
+			}
 		}
 	}
 	byEnv := make(map[string]string, len(keys))
@@ -171,9 +174,7 @@ func (d *decoder) overlay(top map[string]reflect.Type, list []map[string]any, se
 				Text: "unknown environment variable, " + suggestion(name, slices.Collect(maps.Keys(byEnv)))})
 			continue
 		}
-		if apply := keys[key]; apply != nil {
-			apply(text)
-		}
+		keys[key](name, text)
 	}
 	for key, text := range set {
 		apply, ok := keys[key]
@@ -182,9 +183,7 @@ func (d *decoder) overlay(top map[string]reflect.Type, list []map[string]any, se
 				Text: "unknown key, " + suggestion(key, slices.Collect(maps.Keys(keys)))})
 			continue
 		}
-		if apply != nil {
-			apply(text)
-		}
+		apply("--set "+key, text)
 	}
 }
 
@@ -228,12 +227,16 @@ func (d *decoder) gateway(raw map[string]any, i int, drivers []string) Gateway {
 		at = "gateways[" + name + "]"
 	}
 	driver, _ := raw["driver"].(string)
+	section, ok := raw[driver].(map[string]any)
 	var allowed []string
-	if driver != "" {
+	switch {
+	case slices.Contains(drivers, driver):
 		allowed = append(allowed, driver)
+	case ok: // of a driver there is not, which is told once
+		raw = maps.Clone(raw)
+		delete(raw, driver)
 	}
 	d.decode(raw, &g, at, allowed...)
-	section, ok := raw[driver].(map[string]any)
 	if raw[driver] != nil && !ok && driver != "" {
 		d.add(join(at, driver), "must be a table: write [gateways.%s]", driver)
 	}
@@ -356,6 +359,12 @@ func (d *decoder) checkOps(o *Ops) {
 func (d *decoder) checkFiles(f *Files) {
 	if f.MaxSize <= 0 {
 		d.add("files.max_size", "must be more than 0")
+	}
+	if f.UploadMax <= 0 {
+		d.add("files.upload_max", "must be more than 0: upload = %q copies nothing", UploadOff)
+	}
+	if f.Upload != UploadAuto && f.Upload != UploadOff && !validDomain(f.Upload) {
+		d.add("files.upload", "%q is neither %q nor %q nor the domain of an upload service", f.Upload, UploadAuto, UploadOff)
 	}
 	if f.Listen == "" {
 		if f.URL != "" {

@@ -7,7 +7,7 @@ import (
 
 // Problem is one thing that is wrong, with where it is.
 type Problem struct {
-	File string // empty: not from a file
+	File string // or the variable or flag the value came from; empty: from none of them
 	Key  string // "gateways[irc].server"; empty: the file as a whole
 	Text string
 }

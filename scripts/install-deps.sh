@@ -3,22 +3,25 @@
 # those that are missing. Nothing is started or enabled, and what already runs is
 # left alone.
 #
-#   scripts/install-deps.sh test|demo
+#   scripts/install-deps.sh test|demo|demo-matrix
 #
 # As another user than root it uses sudo. Ends with an error when something that
 # is needed cannot be installed.
 set -eu
 
 build="gcc:gcc libc6-dev:/usr/include/stdlib.h"
-demo="$build prosody:prosody inspircd:inspircd anope:anope"
-demo="$demo python3-slixmpp:/usr/lib/python3/dist-packages/slixmpp/__init__.py"
-test="$demo ejabberd:ejabberdctl ngircd:ngircd"
+xmpp="$build prosody:prosody python3-slixmpp:/usr/lib/python3/dist-packages/slixmpp/__init__.py"
+demo="$xmpp inspircd:inspircd anope:anope"
+# A Matrix client that encrypts.
+nio="python3-matrix-nio:/usr/lib/python3/dist-packages/nio/__init__.py"
+nio="$nio python3-olm:/usr/lib/python3/dist-packages/olm/__init__.py"
+test="$demo $nio ejabberd:ejabberdctl ngircd:ngircd"
 # Compiled parts of slixmpp: without them it works, and logs in more slowly.
 test="$test python3-slixmpp-lib:python3-slixmpp-lib"
-# The module for privileged components (XEP-0356), and a Matrix client that encrypts.
+# The module for privileged components (XEP-0356).
 test="$test prosody-modules:/usr/lib/prosody/modules/mod_privilege/mod_privilege.lua"
-test="$test python3-matrix-nio:/usr/lib/python3/dist-packages/nio/__init__.py"
-test="$test python3-olm:/usr/lib/python3/dist-packages/olm/__init__.py"
+# The other side of a login with SCRAM-SHA-256.
+test="$test gsasl:gsasl"
 # A browser for Converse.js, driven from Node.js, and a screen for Gajim.
 test="$test chromium:chromium nodejs:node npm:npm gajim:gajim xvfb:Xvfb dbus-daemon:dbus-daemon"
 # The server's programs; the tests make clusters of their own. The first is only
@@ -28,6 +31,7 @@ test="$test postgresql-common:postgresql-common postgresql:postgresql"
 case ${1:-} in
 test) wanted=$test ;;
 demo) wanted=$demo ;;
+demo-matrix) wanted="$xmpp $nio" ;;
 *)
 	sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
 	exit 2

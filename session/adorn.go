@@ -11,11 +11,11 @@ import (
 	"transportd/component/xep"
 )
 
-// heardAbout hears a line that refers to earlier ones, or that came after one that
-// is still being looked up.
+// heardAbout hears a line that refers to earlier ones or has files, or that came
+// after one that is still being looked up or copied.
 func (r *room) heardAbout(ev *bridges.Message) {
 	if r.hearing.full() {
-		r.hear(ev, nil, nil)
+		r.hear(ev, nil, nil, nil)
 		return
 	}
 	answered := bridges.MessageID("")
@@ -25,13 +25,15 @@ func (r *room) heardAbout(ev *bridges.Message) {
 	r.l.comparing++
 	l := r.l
 	r.hearing.do(func(done func()) {
-		r.shownID(ev.Replaces, func(replaces *line) {
+		r.shownID(replaced(ev), func(replaces *line) {
 			r.shownID(answered, func(answers *line) {
-				if r.rooms[r.jid.Local] == r {
-					r.hear(ev, replaces, answers)
-				}
-				done()
-				l.compared()
+				r.copyFiles(l, ev, func(put []copied) {
+					if r.rooms[r.jid.Local] == r {
+						r.hear(ev, put, replaces, answers)
+					}
+					done()
+					l.compared()
+				})
 			})
 		})
 	})
@@ -101,7 +103,7 @@ func appendParts(o *component.Out, ev *piece, quote int) {
 		appendLooks(o, ev.HTML)
 	}
 	if ev.file != nil {
-		appendFile(o, ev.file, ev.Body)
+		appendFile(o, ev)
 	}
 }
 
@@ -213,6 +215,9 @@ func (r *room) onRetracted(ev *bridges.Retracted) {
 		r.changeLine(target.net, func(l *line) { l.body, l.extra, l.retracted = "", nil, at.UnixMicro() })
 	}
 	r.onAbout(a)
+	said := *a // what was said about a file, where it was one
+	said.id = partOf(ev.ID, 2)
+	r.onAbout(&said)
 }
 
 func (r *room) appendModerated(o *component.Out, ev *bridges.Retracted) {

@@ -3,17 +3,16 @@ package session
 import (
 	"time"
 
-	"transportd/archive"
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
 )
 
-// heardPrivate takes a one-to-one line of a network that refers to lines: what it is
-// about is looked up, and one that is repeated is dropped.
+// heardPrivate takes a one-to-one line of a network that refers to lines, or with files:
+// what it is about is looked up, one that is repeated is dropped, files are copied.
 func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
 	if c.hearing.full() {
-		s.tellPrivate(c, ev, nil)
+		s.tellPrivate(c, ev, nil, nil)
 		return
 	}
 	l := c.l
@@ -26,9 +25,14 @@ func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
 				return
 			}
 			s.refersTo(c, ev, func(replaces, answers string) {
-				s.tellPrivate(c, ev, func(k *keptMessage, part *piece) { s.adornPrivate(k, c, part, replaces, answers) })
-				done()
-				l.compared()
+				s.copyFiles(l, ev, func(put []copied) {
+					s.tellPrivate(c, ev, put, func(k *keptMessage, part *piece) {
+						s.adornPrivate(k, c, part, replaces, answers)
+						replaces, answers = "", "" // the first part has them
+					})
+					done()
+					l.compared()
+				})
 			})
 		})
 	})
@@ -49,7 +53,7 @@ func (s *Session) refersTo(c *contact, ev *bridges.Message, then func(replaces, 
 	if ev.ReplyTo != nil {
 		answered = ev.ReplyTo.ID
 	}
-	s.shownAs(c, ev.Replaces, func(replaces string) {
+	s.shownAs(c, replaced(ev), func(replaces string) {
 		s.shownAs(c, answered, func(answers string) { then(replaces, answers) })
 	})
 }
@@ -78,7 +82,7 @@ func (s *Session) adornPrivate(k *keptMessage, c *contact, ev *piece, replaces, 
 		}
 		appendParts(o, ev, quote)
 	})
-	s.noteName(privateName{peer: s.peer(c), id: k.id, net: ev.ID})
+	s.noteName(privateName{peer: s.peer(c), id: k.id, net: ev.ID, own: k.own})
 }
 
 // whoSaid is the address of who said what is answered: the user, or the person.
@@ -89,59 +93,40 @@ func (s *Session) whoSaid(c *contact, re *bridges.Reply) component.JID {
 	return s.m.personJID(c.l.id, &bridges.Member{Nick: c.nick, Address: c.address})
 }
 
-// noteOwn stores a line that the user said with another client of the network's.
-func (s *Session) noteOwn(l *link, ev *bridges.Message) {
-	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
-	if !refersToLines(&caps) || ev.ID == "" || s.m.archive == nil {
-		return
-	}
-	c := s.contacts[contactKey(l, ev.Place.User)]
-	if c == nil {
-		c = &contact{l: l, id: ev.Place.User, nick: string(ev.Place.User), address: string(ev.Place.User)}
-	}
-	c.hearing.do(func(done func()) {
-		s.known(c, ev, func(known bool) {
-			defer done()
-			if known {
-				return
-			}
-			id := s.m.lineID(string(ev.ID), time.Now())
-			s.noteName(privateName{peer: s.peer(c), id: id, net: ev.ID, own: true})
-			s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
-				Key: s.m.archive.NewKey(timeOr(ev.At, time.Now())), Peer: s.peer(c), Nick: c.nick, ID: id, Body: bodyOf(ev), NetID: string(ev.ID), Out: true,
-			}})
-		})
-	})
-}
-
-// onPrivateReacted shows a person's reactions to a line.
+// onPrivateReacted shows a person's reactions to a line, or the user's own.
 func (s *Session) onPrivateReacted(l *link, ev *bridges.Reacted) {
-	if ev.Self {
-		return
-	}
-	s.privateAbout(l, &ev.From, ev.Place.User, ev.ID, ev.At, func(o *component.Out, id string) {
+	s.privateAbout(l, &ev.From, ev.Self, ev.Place.User, ev.ID, ev.At, func(o *component.Out, id string) {
 		xep.Reactions{ID: id, Emoji: ev.Keys}.AppendTo(o)
 		xep.Store.AppendTo(o)
 	})
 }
 
-// onPrivateRetracted shows that a person took a line back.
+// onPrivateRetracted shows that a person took a line back, or the user.
 func (s *Session) onPrivateRetracted(l *link, ev *bridges.Retracted) {
-	if ev.Self {
-		return
+	for n := range 2 { // also what was said about a file, where it was one
+		s.privateAbout(l, &ev.By, ev.Self, ev.Place.User, partOf(ev.ID, n+1), ev.At, func(o *component.Out, id string) {
+			o.Elem("", "body", "/me takes back a message")
+			xep.AppendRetract(o, id)
+			xep.Fallback{For: xep.NSRetract, WholeBody: true, WholeSubject: true}.AppendTo(o)
+			xep.Store.AppendTo(o)
+		})
 	}
-	s.privateAbout(l, &ev.By, ev.Place.User, ev.ID, ev.At, func(o *component.Out, id string) {
-		o.Elem("", "body", "/me takes back a message")
-		xep.AppendRetract(o, id)
-		xep.Fallback{For: xep.NSRetract, WholeBody: true, WholeSubject: true}.AppendTo(o)
-		xep.Store.AppendTo(o)
-	})
 }
 
-// privateAbout delivers something about an earlier one-to-one line.
-func (s *Session) privateAbout(l *link, from *bridges.Member, user bridges.UserID, line bridges.MessageID, at time.Time, write func(*component.Out, string)) {
-	c := s.contact(l, user, from.Nick)
-	c.nick, c.address = from.Nick, from.Address
+// privateAbout delivers something about an earlier one-to-one line: of somebody's, or
+// of the user's own (self), done with another client of the network's.
+func (s *Session) privateAbout(l *link, from *bridges.Member, self bool, user bridges.UserID, line bridges.MessageID, at time.Time, write func(*component.Out, string)) {
+	var c *contact
+	if self {
+		if p, known := s.m.stream.Privileges(s.user.Domain); known && !p.Messages {
+			return
+		}
+		c = s.chatWith(l, &bridges.Member{ID: user, Nick: string(user), Address: string(user)})
+		from = &bridges.Member{Nick: c.nick, Address: c.address}
+	} else {
+		c = s.contact(l, user, from.Nick)
+		c.nick, c.address = from.Nick, from.Address
+	}
 	if c.hearing.full() {
 		return
 	}
@@ -150,7 +135,9 @@ func (s *Session) privateAbout(l *link, from *bridges.Member, user bridges.UserI
 		s.privateShownID(c, line, func(id string, _ bool) {
 			if id != "" {
 				k := keptMessage{from: s.m.personJID(l.id, from), nick: from.Nick, id: s.m.ids.next(), at: timeOr(at, time.Now())}
-				if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
+				if self {
+					k.own, k.id = true, ownPrefix+k.id
+				} else if r := s.rooms[c.via]; r != nil && len(r.seats) > 0 {
 					k.via = c.via
 				}
 				k.extra = component.Fragment(func(o *component.Out) { write(o, id) })

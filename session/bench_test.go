@@ -30,6 +30,10 @@ func (nullStream) Up() bool      { return true }
 
 func (nullStream) Confirmed() time.Time { return time.Now() }
 
+func (nullStream) Privileges(string) (component.Privileges, bool) {
+	return component.Privileges{}, true
+}
+
 // benchRoom is a room with one client in it.
 func benchRoom(b *testing.B) *room {
 	b.Helper()

@@ -240,6 +240,7 @@ type keptMessage struct {
 	at   time.Time
 	via  string // local part of the room it belongs to
 	key  archive.Key
+	own  bool // the user said it, to from
 
 	net   bridges.MessageID // what the network calls it, where it refers to lines by that
 	extra []byte            // further children of the message, as XML
@@ -248,7 +249,7 @@ type keptMessage struct {
 // onPrivateMessage is a private line from the network.
 func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	if ev.Self {
-		s.noteOwn(l, ev)
+		s.onOwn(l, ev)
 		return
 	}
 	body := bodyOf(ev)
@@ -260,21 +261,21 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	c = s.contact(l, ev.Place.User, ev.From.Nick)
 	c.nick, c.address = ev.From.Nick, ev.From.Address
 	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
-	if refersToLines(&caps) {
+	if refersToLines(&caps) || len(ev.Files) > 0 || c.hearing.busy {
 		s.heardPrivate(c, ev)
 		return
 	}
-	s.tellPrivate(c, ev, nil)
+	s.tellPrivate(c, ev, nil, nil)
 }
 
-// tellPrivate stores and delivers a private line; adorn gives it what it says beside
-// its text.
-func (s *Session) tellPrivate(c *contact, ev *bridges.Message, adorn func(*keptMessage, *piece)) {
+// tellPrivate stores and delivers a private line, whose files lie at put; adorn gives it
+// what it says beside its text.
+func (s *Session) tellPrivate(c *contact, ev *bridges.Message, put []copied, adorn func(*keptMessage, *piece)) {
 	if len(ev.Files) == 0 {
 		s.tellPart(c, &piece{Message: ev}, adorn)
 		return
 	}
-	for _, part := range s.split(c.l, ev) {
+	for _, part := range s.split(c.l, ev, put) {
 		s.tellPart(c, &part, adorn)
 	}
 }
@@ -295,11 +296,16 @@ func (s *Session) tellPart(c *contact, ev *piece, adorn func(*keptMessage, *piec
 		k.extra = append(k.extra, markable...)
 	}
 	s.recordPrivate(&k, ev.Replay)
+	s.offer(k, ev.Replay)
+}
+
+// offer delivers a line that was stored, behind those before it.
+func (s *Session) offer(k keptMessage, delayed bool) {
 	if s.behind && !s.unreadable && !k.key.IsZero() {
 		s.leave() // those before it are still to be read
 		return
 	}
-	s.showPrivate(k, ev.Replay)
+	s.showPrivate(k, delayed)
 }
 
 // showPrivate delivers a private line: to the bare JID, where the user's server
@@ -315,6 +321,16 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 		s.leave()
 		return
 	}
+	if k.own {
+		if o := s.ownMessage(&k, delayed); o != nil {
+			if !s.send(o) {
+				s.keep(k)
+				return
+			}
+			s.wrote(k)
+		}
+		return
+	}
 	from, to := k.from, []component.JID(nil)
 	if r != nil {
 		from = r.occupant(k.nick)
@@ -326,23 +342,28 @@ func (s *Session) showPrivate(k keptMessage, delayed bool) {
 	}
 	for _, jid := range to {
 		o := component.NewMessage(from, jid, "chat", k.id)
-		if k.body != "" {
-			o.Elem("", "body", k.body)
-		}
-		o.AppendChildren(k.extra)
 		if inRoom {
 			o.Start(xep.NSMUCUser, "x").End()
 			xep.AppendPrivate(o)
 		}
-		if delayed {
-			xep.AppendDelay(o, s.m.domain, k.at)
-		}
+		s.fillPrivate(o, &k, delayed)
 		if !s.send(o) {
 			s.keep(k)
 			return
 		}
 	}
 	s.wrote(k)
+}
+
+// fillPrivate writes what a private line says.
+func (s *Session) fillPrivate(o *component.Out, k *keptMessage, delayed bool) {
+	if k.body != "" {
+		o.Elem("", "body", k.body)
+	}
+	o.AppendChildren(k.extra)
+	if delayed {
+		xep.AppendDelay(o, s.m.domain, k.at)
+	}
 }
 
 // keep holds a private line until the stream is back. Where there are too many, those

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"transportd/bridges"
 	"transportd/component"
 	"transportd/component/xep"
@@ -16,7 +18,12 @@ func (s *Session) onStanza(st *component.Stanza) {
 		s.refuse(st, component.NewStanzaError("wait", "service-unavailable", "The gateway is shutting down."))
 		return
 	}
+	if isOwn(st) {
+		s.ownCame(st)
+		return
+	}
 	if len(s.late) > 0 && st.From.Resource != "" && st.Type != "error" && st.Type != "unavailable" {
+		s.heard = time.Now()
 		s.deliverLate()
 	}
 	// A room that is there is the common case and needs no parsing.
@@ -225,7 +232,7 @@ func (s *Session) onRoomEvent(l *link, ev bridges.Event) {
 		s.inRoom(l, ev.Room, func(r *room) { r.onUpdated(ev) })
 	case *bridges.SubjectChanged:
 		if ev.Ref == 0 || !s.settle(ev.Ref, ev) {
-			s.inRoom(l, ev.Room, func(r *room) { r.onSubject(ev) })
+			s.inRoom(l, ev.Room, func(r *room) { r.onSubject(ev, "") })
 		}
 	case *bridges.ModeChanged:
 		s.inRoom(l, ev.Room, func(r *room) { r.onMode(ev) })

@@ -30,6 +30,25 @@ type fakeStream struct {
 	requests  []*request
 	ids       int
 	unread    time.Duration // how long the server takes to read what is sent
+
+	granted   component.Privileges
+	undecided bool // the server has not said what it grants
+}
+
+func (f *fakeStream) Privileges(domain string) (component.Privileges, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if domain != "home.example" || f.undecided {
+		return component.Privileges{}, !f.undecided
+	}
+	return f.granted, true
+}
+
+// grants sets what the server grants, and whether it has said so.
+func (f *fakeStream) grants(p component.Privileges, said bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.granted, f.undecided = p, !said
 }
 
 // Confirmed: the server reads at once, but for unread.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -127,17 +128,44 @@ func (r *room) question() *archive.Query {
 	return &archive.Query{Gateway: r.m.domain.Domain, User: r.user.String(), JID: r.jid.String()}
 }
 
+// said are lines of a room without the changes of its subject: that is shown as it
+// is now.
+func (m *Manager) said(ctx context.Context, q archive.Query) (lines []line, more bool, err error) {
+	limit := q.Limit
+	for {
+		found, goesOn, err := m.archive.Lines(ctx, &q)
+		if err != nil {
+			return nil, false, err
+		}
+		page := make([]line, 0, len(found))
+		for i := range found {
+			if !isSubject(&found[i]) {
+				page = append(page, stored(&found[i]))
+			}
+		}
+		if q.Last {
+			lines = append(page, lines...)
+		} else {
+			lines = append(lines, page...)
+		}
+		if len(lines) == limit || !goesOn || len(found) == 0 {
+			return lines, goesOn, nil
+		}
+		if q.Limit = limit - len(lines); q.Last {
+			q.Before = found[0].Key
+		} else {
+			q.After = found[len(found)-1].Key
+		}
+	}
+}
+
 // read asks the archive outside the session, and calls then inside, at once where
 // nobody is free to ask.
 func (r *room) read(q *archive.Query, then func(lines []line, more bool, err error)) {
 	ok := r.work(func() func() {
 		ctx, cancel := r.m.queryContext()
 		defer cancel()
-		found, more, err := r.m.archive.Lines(ctx, q)
-		lines := make([]line, 0, len(found))
-		for i := range found {
-			lines = append(lines, stored(&found[i]))
-		}
+		lines, more, err := r.m.said(ctx, *q)
 		return func() {
 			if err != nil {
 				r.log.Warn("the room's archive cannot be read", "error", err)

@@ -42,6 +42,7 @@ func (s *Session) archiveIQ(st *component.Stanza, r *room, addr bridges.Address)
 type asked struct {
 	xep.MAMQuery
 	q     archive.Query
+	net   bridges.NetworkID
 	keys  []archive.Key // these lines only
 	none  bool          // nothing can fit
 	limit int
@@ -114,7 +115,10 @@ func (s *Session) understand(st *component.Stanza, r *room, addr bridges.Address
 	if err != nil {
 		return nil, err
 	}
-	a := &asked{MAMQuery: mq, limit: pageUsual}
+	a := &asked{MAMQuery: mq, net: addr.Network, limit: pageUsual}
+	if r != nil {
+		a.net = r.l.id
+	}
 	if mq.Page.Max >= 0 {
 		a.limit = min(mq.Page.Max, pageMost)
 	}
@@ -160,7 +164,7 @@ func (s *Session) understand(st *component.Stanza, r *room, addr bridges.Address
 		a.keys = append(a.keys, key)
 	}
 	if !mq.With.IsZero() && !a.none {
-		a.none = !s.narrow(&a.q, mq.With, r, addr, st.To.Bare())
+		a.none = !s.narrow(a, r, st.To.Bare())
 	}
 	return a, nil
 }
@@ -191,7 +195,8 @@ func earlier(a, b archive.Key) archive.Key {
 
 // narrow limits a question to what one person said: an occupant, a person of the
 // network, or the user. False: nobody here has that address.
-func (s *Session) narrow(q *archive.Query, with component.JID, r *room, addr bridges.Address, room component.JID) bool {
+func (s *Session) narrow(a *asked, r *room, room component.JID) bool {
+	q, with := &a.q, a.With
 	switch {
 	case with.Bare() == room:
 		q.Nick = with.Resource // with the room's own address: everything
@@ -209,15 +214,20 @@ func (s *Session) narrow(q *archive.Query, with component.JID, r *room, addr bri
 	if err != nil || person.Kind != bridges.AddressPerson {
 		return false
 	}
-	if r == nil {
-		q.Nick = person.Name
-		return person.Network == addr.Network
+	switch {
+	case person.Network != a.net:
+		return false
+	case s.m.driver.Info().Addresses:
+		q.Occupant = person.Name
+		return true
 	}
-	q.Nick = person.Name
+	if q.Nick = person.Name; r == nil {
+		return true
+	}
 	if m, ok := r.l.net.Member(r.id, r.l.net.UserID(person.Name)); ok {
 		q.Nick = m.Nick
 	}
-	return person.Network == r.l.id
+	return true
 }
 
 // archivePage is what a question came to.
@@ -256,7 +266,7 @@ func (s *Session) sendPage(st *component.Stanza, a *asked, page *archivePage) {
 		if a.Flip {
 			l = &page.lines[n-1-i]
 		}
-		if !s.send(s.archivedLine(st, a.QueryID, l)) {
+		if !s.send(s.archivedLine(st, a, l)) {
 			return // the client asks again: nothing of the answer has its end
 		}
 	}
@@ -274,10 +284,10 @@ func (s *Session) sendPage(st *component.Stanza, a *asked, page *archivePage) {
 }
 
 // archivedLine is a line as part of an answer.
-func (s *Session) archivedLine(st *component.Stanza, queryID string, a *archive.Line) *component.Out {
+func (s *Session) archivedLine(st *component.Stanza, q *asked, a *archive.Line) *component.Out {
 	room := st.To.Bare()
 	o := component.NewMessage(room, st.From, "", "")
-	xep.StartResult(o, queryID, a.String(), a.Time())
+	xep.StartResult(o, q.QueryID, a.String(), a.Time())
 	from := room
 	if a.Nick != "" {
 		res, _ := component.SafeResource(a.Nick)
@@ -296,7 +306,24 @@ func (s *Session) archivedLine(st *component.Stanza, queryID string, a *archive.
 	if r := s.rooms[room.Local]; r != nil {
 		r.occupantID(o, a.Occupant)
 	}
+	if jid := s.speaker(q.net, a); jid != "" {
+		xep.MUCUser{Items: []xep.Item{{JID: jid}}}.AppendTo(o)
+	}
 	return o.End().End().End()
+}
+
+// speaker is the address of whom a line is of, where rooms are not anonymous
+// (XEP-0313, rules for rooms); otherwise empty.
+func (s *Session) speaker(id bridges.NetworkID, a *archive.Line) string {
+	switch {
+	case !s.m.driver.Info().Addresses:
+		return ""
+	case a.Self:
+		return s.user.String()
+	case a.Occupant == "":
+		return "" // the room itself
+	}
+	return s.m.personJID(id, &bridges.Member{Address: a.Occupant}).String()
 }
 
 // archiveEnds answers where the archive begins and ends.

@@ -123,6 +123,59 @@ func TestArchiveIsPaged(t *testing.T) {
 	})
 }
 
+// Where rooms are not anonymous, lines tell who said them, whatever the nick was, and
+// can be asked for by that.
+func TestArchiveOfPeopleWhoAreKnown(t *testing.T) {
+	recorded(t, func(w *world) {
+		w.driver.Addresses = true
+		w.join("phone", "Alice")
+		for i, nick := range []string{"Bob", "Robert", "carol"} {
+			p := bridgetest.Person(nick)
+			if p.Address = "bob"; nick == "carol" {
+				p.Address = "carol"
+			}
+			p.Identity = p.Address
+			w.say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: p, Body: fmt.Sprint(i)})
+		}
+		w.from("<message from='ALICE/phone' to='#room%net@GW' type='groupchat' id='mine'><body>mine</body>" +
+			"<x xmlns='http://jabber.org/protocol/muc#user'><item jid='bob%net@gw.example'/></x></message>")
+		w.news()
+		check := func(name string) {
+			t.Helper()
+			p := w.ask("")
+			for i, want := range []string{"bob%net@gw.example", "bob%net@gw.example", "carol%net@gw.example", "alice@home.example"} {
+				x := `<x xmlns="http://jabber.org/protocol/muc#user"><item jid="` + want + `"/></x>`
+				if i >= len(p.lines) || !strings.Contains(p.lines[i], x) || strings.Count(p.lines[i], "muc#user") != 1 {
+					t.Errorf("%s: line %d is not of %s: %q", name, i, want, p.lines)
+				}
+			}
+			for _, c := range []struct{ query, want string }{
+				{form("with", "bob%net@"+domain), "0|1"},
+				{form("with", "carol%net@"+domain), "2"},
+				{form("with", "bob%other@"+domain), ""},
+				{form("with", "#room%net@"+domain+"/Bob"), "0"},
+				{form("with", "alice@home.example"), "mine"},
+			} {
+				if p := w.ask(c.query); strings.Join(p.bodies, "|") != c.want {
+					t.Errorf("%s: %s: %q\n%s", name, c.query, p.bodies, p.fin)
+				}
+			}
+		}
+		check("in the room")
+		w.restart()
+		w.driver.Addresses = true
+		check("without a link")
+	})
+	recorded(t, func(w *world) {
+		w.join("phone", "Alice")
+		w.line("Bob", "anonymous")
+		w.news()
+		if p := w.ask(""); len(p.lines) != 1 || strings.Contains(p.lines[0], "muc#user") {
+			t.Errorf("%q", p.lines)
+		}
+	})
+}
+
 func TestArchiveIsFiltered(t *testing.T) {
 	recorded(t, func(w *world) {
 		w.join("phone", "Alice")

@@ -23,6 +23,9 @@ type Stream interface {
 	// Confirmed is a moment before which everything that was sent has been read by
 	// the server.
 	Confirmed() time.Time
+	// Privileges is what the server lets the gateway do for the users of a domain, and
+	// whether that is known already.
+	Privileges(domain string) (p component.Privileges, known bool)
 }
 
 // Config is what a gateway gives its manager.

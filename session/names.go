@@ -53,9 +53,10 @@ const maxChain = 1000
 func (c *chain) full() bool { return len(c.queue) >= maxChain }
 
 // netID finds what the network calls a line that a client names by its message id
-// or stanza-id. then is called in the session, at once or later, with an empty id
-// where there is no such line.
-func (r *room) netID(id string, then func(bridges.MessageID)) {
+// or stanza-id: of a part of a message, what it calls the whole. then is called in the
+// session, at once or later, with an empty id where there is no such line.
+func (r *room) netID(id string, whole func(bridges.MessageID)) {
+	then := func(id bridges.MessageID) { whole(wholeOf(id)) }
 	if l := r.find(id); l != nil {
 		then(l.net)
 		return
@@ -171,7 +172,8 @@ func (s *Session) noteName(n privateName) {
 }
 
 // privateNetID is room.netID for the one-to-one lines with a person.
-func (s *Session) privateNetID(c *contact, id string, then func(bridges.MessageID)) {
+func (s *Session) privateNetID(c *contact, id string, whole func(bridges.MessageID)) {
+	then := func(id bridges.MessageID) { whole(wholeOf(id)) }
 	peer := s.peer(c)
 	for _, n := range slices.Backward(s.names) {
 		if n.peer == peer && (n.id == id || string(n.net) == id) {

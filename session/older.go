@@ -54,7 +54,7 @@ func (r *room) fetchOlder(first *archive.Line, then func(ok bool)) {
 	}
 	before := r.older.from
 	if before == "" && first != nil {
-		before = bridges.MessageID(first.NetID)
+		before = wholeOf(bridges.MessageID(first.NetID))
 	}
 	if before == "" && first != nil { // nothing to ask from
 		r.older.none = true
@@ -139,10 +139,14 @@ func (r *room) olderCame(lines []*bridges.Message, failed bool) {
 // recordOlder stores a line from before the archive begins. It is shown to nobody:
 // clients ask for it.
 func (r *room) recordOlder(ev *bridges.Message) {
-	if ev.At.IsZero() {
+	switch {
+	case ev.At.IsZero():
+		return
+	case ev.Kind == bridges.NewSubject:
+		r.recordOldSubject(ev)
 		return
 	}
-	for _, part := range r.split(r.l, ev) {
+	for _, part := range r.split(r.l, ev, nil) {
 		l := line{id: fitID(string(part.ID)), from: part.From.Nick, body: bodyOf(part.Message), at: part.At, self: part.Self, occ: part.From.Identity}
 		in := archive.Heard{NetID: string(part.ID), Named: part.ID != "", InPlace: true}
 		if part.ReplyTo != nil || part.HTML != "" || part.Thread != "" || part.file != nil {

@@ -64,6 +64,8 @@ type people struct {
 	askedNow int // in this go
 	unsaved  []*person
 	saving   bool // a write is under way, or waits for its turn
+	waiting  bool // for what the server lets the gateway do
+	roster
 }
 
 // setPeople takes over what is stored; what has changed since and waits to be stored
@@ -162,6 +164,10 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 	if !fresh && (was.nick != p.nick || was.asks != p.asks) {
 		s.showPerson(p)
 	}
+	if was.nick != p.nick && was.nick != "" && p.sends && len(s.renames) < maxPeople {
+		s.renames = append(s.renames, rename{p, was.nick})
+		s.askSome()
+	}
 }
 
 // contactGone takes a person off the user's contact list whom the network has no
@@ -187,10 +193,10 @@ func (s *Session) contactGone(p *person) {
 	s.forgetPerson(p)
 }
 
-// introduce brings a contact of the network into the user's contact list, once: the
-// person asks for the user's presence (RFC 6121 section 3.1), with a name, and what
-// who wants to be spoken with has to say. This is the one place that does so; where
-// a server lets the gateway change contact lists itself, it is done here instead.
+// introduce brings a contact of the network into the user's contact list, once: where
+// the server lets the gateway change it, by doing so, else the person asks for the
+// user's presence (RFC 6121 section 3.1), with a name. Who wants to be spoken with asks
+// in any case, and has something to say.
 func (s *Session) introduce(p *person) {
 	if p.asked || p.receives || p.queued {
 		return
@@ -203,6 +209,20 @@ func (s *Session) introduce(p *person) {
 // askSome has the next contacts ask for the user's presence: not all at once, as
 // each is a question to the user.
 func (s *Session) askSome() {
+	if len(s.toAsk)+len(s.toAdd)+len(s.renames) == 0 || !s.up || s.waiting {
+		return
+	}
+	may, known := s.managesRoster()
+	switch {
+	case !may && !known:
+		s.waiting = true
+		s.after(ownWait, func() { s.waiting = false; s.askSome() })
+		return
+	case may:
+		s.addSome()
+	default:
+		s.toAsk, s.toAdd, s.renames = append(s.toAdd, s.toAsk...), nil, nil
+	}
 	for s.up && s.askedNow < askAtOnce && len(s.toAsk) > 0 {
 		p := s.toAsk[0]
 		if p.contact && !p.asked && !p.receives && s.persons[p.local] == p {

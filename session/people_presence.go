@@ -339,6 +339,7 @@ func (l *link) leavePeople() {
 
 // showPeopleAgain repeats what may have been lost with the stream.
 func (s *Session) showPeopleAgain() {
+	s.refused = false
 	for _, l := range s.links {
 		for _, p := range s.peopleOf(l) {
 			s.showPerson(p)

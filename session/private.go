@@ -101,7 +101,8 @@ func (s *Session) recordPrivate(k *keptMessage, old bool) {
 	}
 	key := s.privateKey(k.at, old)
 	if !s.m.archive.Apply(&archive.AddPrivate{Gateway: s.m.domain.Domain, User: s.user.String(), Private: archive.Private{
-		Key: key, Peer: k.from.String(), Nick: k.nick, Via: k.via, ID: k.id, Body: k.body, NetID: string(k.net), Extra: k.extra, Pending: true,
+		Key: key, Peer: k.from.String(), Nick: k.nick, Via: k.via, ID: k.id, Body: k.body, NetID: string(k.net), Extra: k.extra,
+		Out: k.own, Pending: !k.own || s.showsOwn(),
 	}}) {
 		s.m.stats.unrecorded.Add(1)
 		return
@@ -218,6 +219,11 @@ func (s *Session) cameBack(st *component.Stanza) {
 		s.settled(&k, true)
 	}
 	s.way = slices.Delete(s.way, i, i+1)
+	s.cameLate(k)
+}
+
+// cameLate holds a line until a client of the user's shows itself.
+func (s *Session) cameLate(k keptMessage) {
 	if len(s.late) >= maxKept {
 		if !k.key.IsZero() {
 			s.lateMore = true
@@ -311,7 +317,7 @@ func (s *Session) pending(lines []archive.Private, known map[archive.Key]bool) {
 		case err != nil:
 			s.settled(&keptMessage{key: p.Key}, false)
 		default:
-			back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key, net: bridges.MessageID(p.NetID), extra: p.Extra})
+			back = append(back, keptMessage{from: from, nick: p.Nick, body: p.Body, id: p.ID, at: p.Time(), via: p.Via, key: p.Key, net: bridges.MessageID(p.NetID), extra: p.Extra, own: p.Out})
 		}
 	}
 	for _, k := range append(back, s.takeKept()...) {

@@ -82,7 +82,7 @@ func unstored(c *component.Element) bool {
 	switch c.Space {
 	case xep.NSStanzaID:
 		return c.Name == "stanza-id"
-	case xep.NSOccupantID, xep.NSDelay, xep.NSChatStates, xep.NSReceipts:
+	case xep.NSOccupantID, xep.NSDelay, xep.NSChatStates, xep.NSReceipts, xep.NSMUCUser:
 		return true
 	}
 	return c.Space == component.NSComponent && c.Name == "body"
@@ -135,7 +135,7 @@ func (r *room) changeOwn(id string, f func(archive.Key)) {
 			if err != nil {
 				r.log.Warn("an earlier line could not be changed in the archive", "error", err)
 			}
-			if ok && r.rec != nil {
+			if ok && r.rec != nil && !isSubject(&old) {
 				f(old.Key)
 			}
 		}
@@ -200,6 +200,9 @@ func (r *room) comparePlayback() {
 	heard := make([]archive.Heard, len(batch))
 	for i, ev := range batch {
 		heard[i] = archive.Heard{Nick: ev.From.Nick, Body: bodyOf(ev.Message), NetID: string(ev.ID), At: ev.At}
+		if ev.Kind == bridges.NewSubject {
+			heard[i].Body, heard[i].Extra = "", subjectXML(ev.Body)
+		}
 	}
 	ok := r.work(func() func() {
 		ctx, cancel := r.m.queryContext()

@@ -187,7 +187,7 @@ func (r *room) resync(st *seat) {
 	r.self, r.nick = self, self.Nick
 	r.catchUp(st)
 	if st.stale {
-		r.sendSubject(st)
+		r.sendSubject(st, true)
 	}
 	r.settleGap()
 }

@@ -40,6 +40,7 @@ type room struct {
 	joining  bool // a join is under way
 	nick     string
 	subject  *bridges.Subject
+	told     lineIDs // of the message that told the subject; zero: it was told on entering
 
 	lines      []line
 	array      []line                    // what lines is a part of, from its start

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"transportd/bridges"
 	"transportd/component"
@@ -13,6 +14,7 @@ const (
 	fieldRoom   = "room"
 	fieldRecord = "record"
 	fieldKeep   = "persistent"
+	fieldOwn    = "own"
 )
 
 // What a choice about recording, or about keeping rooms, can be.
@@ -42,8 +44,8 @@ func (m *Manager) AddCommands(c *component.Commands) {
 		[]string{fieldRoom, fieldRecord}, m.onRoom("Record a room, or not", m.runRecord, choiceField(fieldRecord, "Keep what is said", asDefault)))
 	add("forget", "Forget what was said in a room", "removes what the archive has of a room for you, up to now.",
 		[]string{fieldRoom}, m.onRoom("Forget what was said in a room", m.runForget))
-	add("defaults", "Settings of rooms without their own", "sets what you get in rooms you have not set up: whether they are recorded, and whether you stay in them.",
-		[]string{fieldRecord, fieldKeep}, m.askDefaults)
+	add("defaults", "Settings of rooms without their own, and of chats", "sets what you get in rooms you have not set up: whether they are recorded, and whether you stay in them; and whether you are told what you write to people elsewhere.",
+		[]string{fieldRecord, fieldKeep, fieldOwn}, m.askDefaults)
 	m.addQuit(c)
 	c.Add(component.Command{
 		Node: "configure", Name: "Your settings of this room", Targets: []component.AddressKind{component.AddressRoom},
@@ -280,13 +282,22 @@ func (m *Manager) askDefaults(ctx context.Context, call *component.Call) (*compo
 	}
 	p := m.policy()
 	return &component.Step{
-		Form: component.NewForm("Settings of rooms without their own",
+		Form: component.NewForm("Settings of rooms without their own, and of chats",
 			[]string{"By default this gateway keeps what is said: " + yesNo(p.Record) + "; keeps you in rooms without a client: " + yesNo(p.Persistent) + "."},
 			choiceField(fieldRecord, "Keep what is said", choiceText(d.Record)),
-			choiceField(fieldKeep, "Stay in rooms I enter", choiceText(d.Persistent))),
+			choiceField(fieldKeep, "Stay in rooms I enter", choiceText(d.Persistent)),
+			component.FormField{
+				Var: fieldOwn, Type: component.FieldBoolean, Label: "Tell me what I write to people with other clients, where it cannot be shown as mine",
+				Values: []string{strconv.FormatBool(d.NoteOwn != nil && *d.NoteOwn)},
+			}),
 		Last: true,
 		Next: func(ctx context.Context, call *component.Call) (*component.Step, error) {
-			d := Defaults{Record: choiceValue(call.Values.Get(fieldRecord)), Persistent: choiceValue(call.Values.Get(fieldKeep))}
+			own := d.NoteOwn
+			if call.Values.Has(fieldOwn) {
+				v := call.Values.Bool(fieldOwn)
+				own = &v
+			}
+			d := Defaults{Record: choiceValue(call.Values.Get(fieldRecord)), Persistent: choiceValue(call.Values.Get(fieldKeep)), NoteOwn: own}
 			if err := m.setDefaults(ctx, call.From.Bare(), d); err != nil {
 				return nil, err
 			}

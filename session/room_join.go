@@ -193,18 +193,20 @@ func (r *room) onEntered(ev *bridges.Entered) {
 	wasIn := r.entered() && r.shown != nil
 	r.named(ev.Room)
 	r.state = roomIn
-	sameSubject := textOf(r.subject) == textOf(ev.Subject)
-	r.subject = ev.Subject
+	sameSubject := r.subjectIs(ev.Subject)
 	r.noteInfo(ev.Info)
 	r.l.downAt = time.Time{}
 	if wasIn {
 		r.showDifference(ev)
 		if !sameSubject {
-			r.showSubject()
+			r.showSubject(true)
 		}
 	}
 	r.nick, r.self = ev.Self.Nick, ev.Self
 	r.startRecording()
+	if !wasIn || !sameSubject {
+		r.recordMissedSubject(ev.Subject)
+	}
 	r.noteEntered()
 	r.catchingUp = r.rec != nil && len(ev.History) > 0
 	for _, m := range ev.History {
@@ -226,13 +228,6 @@ func (r *room) admitAll() {
 			r.admit(st)
 		}
 	}
-}
-
-func textOf(s *bridges.Subject) string {
-	if s == nil {
-		return ""
-	}
-	return s.Text
 }
 
 // redirect answers a join under another spelling of a room the user is in.

@@ -158,22 +158,27 @@ func (r *room) onMessage(ev *bridges.Message) {
 
 // heard stores and shows a line from the network.
 func (r *room) heard(ev *bridges.Message) {
-	if ev.Replaces != "" || ev.ReplyTo != nil || r.hearing.busy {
+	if ev.Kind == bridges.NewSubject {
+		r.recordOldSubject(ev)
+		return
+	}
+	if ev.Replaces != "" || ev.ReplyTo != nil || len(ev.Files) > 0 || r.hearing.busy {
 		r.heardAbout(ev)
 		return
 	}
-	r.hear(ev, nil, nil)
+	r.hear(ev, nil, nil, nil)
 }
 
 // hear is heard for a line whose references are known: the line it replaces and
-// the one it answers, nil where there is none.
-func (r *room) hear(ev *bridges.Message, replaces, answers *line) {
+// the one it answers, nil where there is none; and where its files lie.
+func (r *room) hear(ev *bridges.Message, put []copied, replaces, answers *line) {
 	if len(ev.Files) == 0 {
 		r.hearPart(&piece{Message: ev}, replaces, answers)
 		return
 	}
-	for _, part := range r.split(r.l, ev) {
+	for _, part := range r.split(r.l, ev, put) {
 		r.hearPart(&part, replaces, answers)
+		replaces = nil
 	}
 }
 
@@ -220,24 +225,6 @@ func (r *room) say(text string) {
 	r.each(func(st *seat) {
 		r.send(component.NewMessage(r.jid, st.jid, "groupchat", id).Elem("", "body", text))
 	})
-}
-
-// setSubject asks the network for another subject (XEP-0045 section 8.1).
-func (r *room) setSubject(st *component.Stanza, text string) {
-	setter, ok := r.l.net.(bridges.SubjectSetter)
-	if !ok || r.state != roomIn {
-		r.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
-		return
-	}
-	text = strings.Join(strings.Fields(strings.ReplaceAll(text, "\n", " ")), " ")
-	r.act(r.l, outcomeFunc(func(ev bridges.Event) {
-		switch ev := ev.(type) {
-		case *bridges.SubjectChanged:
-			r.onSubject(ev)
-		case *bridges.Failed:
-			r.refuse(st, StanzaError(ev.Err))
-		}
-	}), func(ref bridges.Ref) error { return setter.SetSubject(ref, r.id, text) })
 }
 
 func cutText(n int) string {

@@ -2,7 +2,6 @@ package session
 
 import (
 	"strconv"
-	"time"
 
 	"transportd/bridges"
 	"transportd/component"
@@ -61,7 +60,7 @@ func (r *room) welcome(st *seat, lines []line) {
 	if st.stanza != nil || st.restored {
 		r.tellCut(st)
 		r.sendHistory(st, lines)
-		r.sendSubject(st)
+		r.sendSubject(st, true)
 	}
 	st.stanza, st.restored, st.seen = nil, false, r.seq
 	r.settleGap()
@@ -344,39 +343,4 @@ func (r *room) onUpdated(ev *bridges.Updated) {
 		r.self = ev.Member
 	}
 	r.each(func(st *seat) { r.send(r.presence(st.jid, &ev.Member, codes)) })
-}
-
-func (r *room) onSubject(ev *bridges.SubjectChanged) {
-	r.subject = &ev.Subject
-	r.showSubject()
-}
-
-// showSubject shows a new subject to everybody.
-func (r *room) showSubject() {
-	for _, st := range r.seats {
-		switch {
-		case st.unsure:
-			st.stale = true
-		case st.in:
-			r.sendSubject(st)
-		}
-	}
-}
-
-// sendSubject sends the subject, empty where there is none: it ends the join
-// (XEP-0045 section 7.2.15).
-func (r *room) sendSubject(st *seat) {
-	from, text, at := r.jid, "", time.Time{}
-	if r.subject != nil {
-		text, at = r.subject.Text, r.subject.At
-		if r.subject.By != "" {
-			from = r.occupant(r.subject.By)
-		}
-	}
-	o := component.NewMessage(from, st.jid, "groupchat", r.m.ids.next())
-	o.Elem("", "subject", text)
-	if !at.IsZero() {
-		xep.AppendDelay(o, r.jid, at)
-	}
-	st.stale = !r.send(o)
 }

@@ -37,6 +37,7 @@ type Session struct {
 	accounts    []StoredAccount
 	choices     map[string]*choice // by the room's local part
 	defaults    Defaults
+	heard       time.Time // of a client of the user's, while lines waited for one
 	writes      []write
 	registered  bool                // has at least one account
 	unread      bool                // what is stored could not be read yet
@@ -112,7 +113,7 @@ func (s *Session) handle(in input) {
 // links closed, registered accounts opened again. Other users notice nothing.
 func (s *Session) crash() {
 	rooms, links := s.rooms, s.links
-	s.rooms, s.links, s.contacts, s.toAsk = nil, nil, nil, nil
+	s.rooms, s.links, s.contacts, s.toAsk, s.roster = nil, nil, nil, nil, roster{}
 	s.m.stats.rooms.Add(-int64(len(rooms)))
 	for _, l := range links {
 		s.guarded(func() { l.abandon("The gateway had a problem; please try again.") })

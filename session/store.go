@@ -45,11 +45,14 @@ type Subscription struct {
 	Asked    bool   // it has asked for that, and need not again
 }
 
-// Defaults are what a user gets in rooms without a choice; nil: what the operator
-// says.
+// Defaults are what a user gets in rooms without a choice, and in chats; nil: what the
+// operator says.
 type Defaults struct {
 	Record     *bool
 	Persistent *bool // rooms become persistent when they are entered
+	// NoteOwn: what the user says to people with other clients of the network is told as
+	// theirs, where the server does not let it be shown as the user's.
+	NoteOwn *bool
 }
 
 // Store is what sessions need stored, for one gateway. Reading blocks until ctx

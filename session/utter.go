@@ -1,6 +1,7 @@
 package session
 
 import (
+	"net/url"
 	"strings"
 	"time"
 
@@ -158,7 +159,7 @@ func (p *spot) mentions(st *component.Stanza, body string) []bridges.UserID {
 	}
 	for c := range st.Children() {
 		if c.Space == nsReference && c.Name == "reference" && c.Attr("type") == "mention" {
-			if jid, err := component.ParseJID(strings.TrimPrefix(c.Attr("uri"), "xmpp:")); err == nil {
+			if jid, ok := p.referred(c.Attr("uri")); ok {
 				add(jid)
 			}
 		}
@@ -169,6 +170,24 @@ func (p *spot) mentions(st *component.Stanza, body string) []bridges.UserID {
 		}
 	}
 	return out
+}
+
+// referred is whom the address in a reference means. Clients write it as a JID, or with
+// what an address cannot hold escaped (RFC 5122 section 2.2).
+func (p *spot) referred(uri string) (component.JID, bool) {
+	text := strings.TrimPrefix(uri, "xmpp:")
+	for _, form := range []func(string) (string, error){func(s string) (string, error) { return s, nil }, url.PathUnescape} {
+		plain, err := form(text)
+		if err != nil {
+			continue
+		}
+		if jid, err := component.ParseJID(plain); err == nil {
+			if _, ok := p.person(jid); ok {
+				return jid, true
+			}
+		}
+	}
+	return component.JID{}, false
 }
 
 // spot is the room as a place to say something.

@@ -121,7 +121,7 @@ func (c *chaos) query() archive.Query {
 	}
 	for _, set := range []func(){
 		func() { q.After = key() }, func() { q.Before = key() }, func() { q.From = key().At }, func() { q.To = key().At },
-		func() { q.Nick = "bob" }, func() { q.Self = true },
+		func() { q.Nick = "bob" }, func() { q.Self = true }, func() { q.Occupant = "o" },
 	} {
 		if c.IntN(5) == 0 {
 			set()

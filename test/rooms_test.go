@@ -247,8 +247,8 @@ func TestTopics(t *testing.T) {
 		if err := bob.Fence(wait(t)); err != nil {
 			t.Fatal(err)
 		}
-		id := alice.sendSubject(room, "daisies")
-		alice.expect(Message(ID(id), Error("auth", "forbidden"), ErrorText("(?i)op|priv")))
+		refused := alice.sendSubject(room, "daisies")
+		alice.expect(Message(ID(refused), Error("auth", "forbidden"), ErrorText("(?i)op|priv")))
 
 		bob.mode(garden, "+o "+alice.name)
 		alice.expect(Presence(From(room+"/"+alice.name), Role("moderator"), Status("110")))
@@ -257,7 +257,23 @@ func TestTopics(t *testing.T) {
 			bob.expect(`^:%s!\S+ TOPIC %s :%s$`, alice.name, garden, text)
 		}
 		bob.topic(garden, "roses & tulips")
-		alice.expect(Message(From(room+"/"+bob.Nick), Type("groupchat"), Subject("roses & tulips")))
+		shown := alice.expect(Message(From(room+"/"+bob.Nick), Type("groupchat"), Subject("roses & tulips"), Has("urn:xmpp:sid:0", "stanza-id")))
+
+		// The archive has the subjects, the last one under the id it was shown with.
+		alice.Forget()
+		alice.result("set", room, `<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>2</max><before/></set></query>`)
+		results := alice.Received(Message(Has("urn:xmpp:mam:2", "result"), Has("jabber:client", "subject")))
+		if len(results) != 2 {
+			t.Fatalf("the archive ends with %v", results)
+		}
+		id := shown.First("stanza-id").Attr("id")
+		for i, parts := range [][]string{{alice.name, "<subject"}, {bob.Nick, "roses & tulips", id}} {
+			for _, part := range parts {
+				if !strings.Contains(results[i].String(), part) {
+					t.Errorf("subject %d has no %s: %s", i, part, results[i])
+				}
+			}
+		}
 	})
 }
 

@@ -27,6 +27,8 @@ type Script struct {
 	Caps bridges.Caps
 	// Contacts: networks are ones of accounts with contacts, and Befrienders.
 	Contacts bool
+	// Addresses: people are known in rooms (bridges.Info.Addresses).
+	Addresses bool
 	// About is what rooms are like, by name; Directory and Outcasts are the networks'.
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
@@ -50,7 +52,11 @@ func NewScript() *Script {
 }
 
 // Info implements bridges.Driver.
-func (d *Script) Info() bridges.Info { return d.info }
+func (d *Script) Info() bridges.Info {
+	info := d.info
+	info.Addresses = d.Addresses
+	return info
+}
 
 // Parse implements bridges.Driver.
 func (d *Script) Parse(local string) (bridges.Address, error) {

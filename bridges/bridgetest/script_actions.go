@@ -117,7 +117,7 @@ func (n *ScriptNet) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) 
 // SetSubject implements bridges.SubjectSetter.
 func (n *ScriptNet) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) error {
 	return n.act(fmt.Sprintf("subject %s %s", room, text), func() {
-		n.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text, By: n.Self().Nick}})
+		n.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text, By: n.Self().Nick, Identity: n.Self().Identity}})
 	})
 }
 

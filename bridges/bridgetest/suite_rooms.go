@@ -25,6 +25,9 @@ func testEntering(t *testing.T, f Fixture) {
 		if m.ID != w.net.UserID(addressOf(&m)) || m.Role == bridges.RoleNone || m.Affiliation == 0 || m.Identity == "" {
 			t.Errorf("member %+v", m)
 		}
+		if is := m.Address != "" && m.Address == m.Identity; is != f.Driver.Info().Addresses {
+			t.Errorf("Info.Addresses is %v and there is the member %+v", !is, m)
+		}
 		ids = append(ids, string(m.ID))
 	}
 	slices.Sort(ids)

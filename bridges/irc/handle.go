@@ -220,17 +220,13 @@ func (n *network) onFail(l *line) {
 	if !ok {
 		kind = bridges.Forbidden
 	}
-	row := numericError{code: l.Param(1), kind: kind, answers: failActions[l.Param(0)], bare: true}
+	row := numericError{code: l.Param(1), kind: kind, answers: commandActions[strings.ToUpper(l.Param(0))], bare: true}
+	if l.Param(0) == "*" {
+		row.answers = actSend
+	}
 	if !n.refuse(l, row) {
 		n.notice(l.Nick(), l.Last())
 	}
-}
-
-// failActions are what a FAIL names by its command.
-var failActions = map[string]action{
-	"JOIN": actJoin, "PART": actLeave, "PRIVMSG": actSend, "NOTICE": actSend, "TOPIC": actTopic,
-	"NICK": actNick, "INVITE": actInvite, "KICK": actKick, "MODE": actMode, "AWAY": actAway,
-	"WHOIS": actWhois, "LIST": actList, "*": actSend,
 }
 
 // onNumeric handles a numeric without a handler of its own: an error goes to
@@ -238,7 +234,7 @@ var failActions = map[string]action{
 func (n *network) onNumeric(l *line) {
 	rows := errorsByCode[l.Command]
 	for _, row := range rows {
-		if n.refuse(l, row) {
+		if n.refuse(l, row.about(l)) {
 			return
 		}
 	}

@@ -331,11 +331,18 @@ func (n *network) onTopic(l *line) {
 	if r == nil {
 		return
 	}
-	at := l.time()
+	at, by := l.time(), n.speaker(l, r, n.isSelf(l.Nick()))
+	if l.playback {
+		if !at.IsZero() {
+			n.emitIn(r, &bridges.Message{Place: bridges.Place{Room: r.id}, From: by, Self: n.isSelf(l.Nick()),
+				Kind: bridges.NewSubject, Body: plainText(l.Param(1)), At: at, Replay: true})
+		}
+		return
+	}
 	if at.IsZero() {
 		at = time.Now()
 	}
-	r.subject = &bridges.Subject{Text: plainText(l.Param(1)), By: l.Nick(), At: at}
+	r.subject = &bridges.Subject{Text: plainText(l.Param(1)), By: l.Nick(), At: at, Identity: by.Identity}
 	ev := &bridges.SubjectChanged{Room: r.id, Subject: *r.subject}
 	if n.isSelf(l.Nick()) {
 		if p := n.find(actTopic, r.id, ""); p != nil {

@@ -55,7 +55,7 @@ func (n *network) said(l *line, kind bridges.MessageKind) {
 	case n.support.IsChannel(strings.TrimLeft(target, n.support.StatusMsg)):
 		n.notice(nick, "["+target+"] "+raw) // from outside a channel we are not in
 	case self && !n.isSelf(target):
-		ev.Place.User = bridges.UserID(n.fold(target))
+		ev.Place.User, ev.With = bridges.UserID(n.fold(target)), target
 		ev.From = n.self(nil)
 		n.emit(ev)
 	case kind == bridges.Notice && !n.hasWritten(bridges.UserID(n.fold(nick))):

@@ -19,7 +19,6 @@ const (
 	actInvite
 	actKick
 	actMode
-	actAway
 	actRaw
 	actWhois
 	actList
@@ -52,12 +51,31 @@ func (e numericError) kindOf(words string) bridges.ErrorKind {
 	return e.kind
 }
 
+// commandActions are what a command may have been sent for, by the name an error
+// gives it.
+var commandActions = map[string]action{
+	"JOIN": actJoin, "PART": actLeave, "PRIVMSG": actSend | actProbe, "NOTICE": actSend, "TOPIC": actTopic,
+	"NICK": actNick, "INVITE": actInvite, "KICK": actKick, "MODE": actMode, "WHOIS": actWhois, "LIST": actList,
+}
+
+// about narrows a row to the command that the numeric names: 421, 461 and 517 have
+// it where others have a channel or a nick, which could be called anything.
+func (e numericError) about(l *line) numericError {
+	switch e.code {
+	case "421", "461", "517":
+		if len(l.Params) > 2 {
+			e.answers &= commandActions[strings.ToUpper(l.Param(1))]
+		}
+	}
+	return e
+}
+
 // numericErrors lists every error a user can cause. Where servers gave one
 // number several meanings there are several rows, tried in this order.
 var numericErrors = []numericError{
-	{"401", bridges.NotFound, actSend | actInvite | actKick | actMode | actQuery, false, "no such nick"},
-	{"402", bridges.NotFound, actSend | actQuery, false, "no such server"},
-	{"403", bridges.NotFound, actJoin | actLeave | actSend | actTopic | actInvite | actKick | actMode | actList, false, "no such channel"},
+	{"401", bridges.NotFound, actSend | actInvite | actKick | actMode | actWhois | actProbe, false, "no such nick"},
+	{"402", bridges.NotFound, actSend | actWhois | actProbe, false, "no such server"},
+	{"403", bridges.NotFound, actJoin | actLeave | actSend | actTopic | actInvite | actKick | actMode, false, "no such channel"},
 	{"404", bridges.Forbidden, actSend, false, "cannot send to channel"},
 	{"405", bridges.TooManyRooms, actJoin, false, "too many channels"},
 	{"406", bridges.NotFound, actWhois, false, "there was no such nick"},
@@ -69,8 +87,8 @@ var numericErrors = []numericError{
 	{"414", bridges.Invalid, actSend, false, "wild card in a mask"},
 	{"415", bridges.Invalid, actSend | actMode, false, "bad mask, or account needed"},
 	{"416", bridges.TooLarge, actQuery, true, "too many matches"},
-	{"417", bridges.TooLarge, actSend | actTopic | actKick | actAway, true, "line too long"},
-	{"421", bridges.Unsupported, actInvite | actAway | actQuery, true, "unknown command"},
+	{"417", bridges.TooLarge, actSend | actTopic | actKick, true, "line too long"},
+	{"421", bridges.Unsupported, actInvite | actQuery, true, "unknown command"},
 	{"431", bridges.Invalid, actNick, true, "no nick given"},
 	{"432", bridges.Invalid, actNick, true, "erroneous nick"},
 	{"433", bridges.Conflict, actNick, true, "nick in use"},
@@ -79,7 +97,7 @@ var numericErrors = []numericError{
 	{"437", bridges.TemporaryRefuse, actJoin, false, "channel temporarily unavailable"},
 	{"437", bridges.Conflict, actNick, true, "nick held, or nick locked in a channel"},
 	{"438", bridges.RateLimited, actNick, true, "nick changes too fast"},
-	{"439", bridges.RateLimited, actSend | actJoin | actInvite, false, "targets change too fast"},
+	{"439", bridges.RateLimited, actSend | actJoin | actInvite | actProbe, false, "targets change too fast"},
 	{"440", bridges.TemporaryRefuse, actSend, true, "services are down"},
 	{"441", bridges.NotFound, actKick | actMode, false, "the person is not in the channel"},
 	{"442", bridges.NotJoined, actLeave | actSend | actTopic | actInvite | actKick | actMode, false, "you are not in the channel"},
@@ -97,7 +115,7 @@ var numericErrors = []numericError{
 	{"474", bridges.IsBanned, actJoin, false, "banned"},
 	{"475", bridges.PasswordRequired, actJoin, false, "wrong key"},
 	{"476", bridges.Invalid, actJoin | actMode, false, "bad channel mask"},
-	{"477", bridges.NeedsAccount, actJoin | actSend, false, "account needed"},
+	{"477", bridges.NeedsAccount, actJoin | actSend | actProbe, false, "account needed"},
 	{"477", bridges.Unsupported, actMode, false, "channel has no modes"},
 	{"478", bridges.Forbidden, actMode, false, "ban list full"},
 	{"479", bridges.Invalid, actJoin, false, "illegal channel name"},
@@ -107,14 +125,14 @@ var numericErrors = []numericError{
 	{"484", bridges.Forbidden, actKick | actMode, true, "protected, or restricted connection"},
 	{"484", bridges.Forbidden, actNick, true, "restricted connection"},
 	{"485", bridges.Forbidden, actJoin | actKick | actMode, false, "not the channel's founder, or join refused"},
-	{"486", bridges.NeedsAccount, actSend, false, "account needed to write to this person"},
+	{"486", bridges.NeedsAccount, actSend | actProbe, false, "account needed to write to this person"},
 	{"487", bridges.Forbidden, actSend, false, "not allowed for users"},
 	{"488", bridges.Forbidden, actSend | actJoin, false, "TLS needed"},
 	{"489", bridges.Forbidden, actJoin | actSend, false, "TLS or voice needed"},
 	{"490", bridges.Forbidden, actMode | actSend | actJoin, false, "all members must use TLS, or no swearing"},
-	{"492", bridges.Forbidden, actSend | actKick | actMode, false, "no CTCP there, or cannot send to this person"},
-	{"493", bridges.Forbidden, actSend, false, "no channel in common"},
-	{"494", bridges.Forbidden, actSend | actMode, false, "your own modes forbid it"},
+	{"492", bridges.Forbidden, actSend | actKick | actMode | actProbe, false, "no CTCP there, or cannot send to this person"},
+	{"493", bridges.Forbidden, actSend | actProbe, false, "no channel in common"},
+	{"494", bridges.Forbidden, actSend | actMode | actProbe, false, "your own modes forbid it"},
 	{"495", bridges.RateLimited, actJoin, false, "rejoined too soon after a kick"},
 	{"499", bridges.Forbidden, actMode | actKick, false, "not the channel's owner"},
 	{"500", bridges.RateLimited, actJoin, false, "channel throttles joins"},
@@ -126,11 +144,11 @@ var numericErrors = []numericError{
 	{"520", bridges.Forbidden, actJoin, false, "only operators may join"},
 	{"521", bridges.Invalid, actList, true, "bad list question"},
 	{"525", bridges.Invalid, actMode, false, "bad key"},
-	{"531", bridges.Forbidden, actSend, false, "cannot send to this person"},
+	{"531", bridges.Forbidden, actSend | actProbe, false, "cannot send to this person"},
 	{"696", bridges.Invalid, actMode, false, "bad mode parameter"},
 	{"697", bridges.Conflict, actMode, false, "on the list already"},
 	{"698", bridges.NotFound, actMode, false, "not on the list"},
-	{"716", bridges.Forbidden, actSend, false, "the person ignores strangers"},
+	{"716", bridges.Forbidden, actSend | actProbe, false, "the person ignores strangers"},
 	{"723", bridges.Forbidden, actMode | actKick | actInvite | actTopic, true, "privilege needed"},
 	{"742", bridges.Forbidden, actMode | actTopic, false, "locked by services"},
 	{"926", bridges.Forbidden, actJoin, false, "channel forbidden"},

@@ -273,7 +273,7 @@ func (n *network) settleTopic(p *pending) {
 		n.fail(p, bridges.NewError(bridges.NotJoined, "You are not in that channel."))
 	case r.subjectText() == p.name: // a server need not repeat what is so already
 		n.drop(p)
-		n.emit(&bridges.SubjectChanged{Ref: p.ref, Room: r.id, Subject: bridges.Subject{Text: p.name, By: n.nick}})
+		n.emit(&bridges.SubjectChanged{Ref: p.ref, Room: r.id, Subject: bridges.Subject{Text: p.name, By: n.nick, Identity: n.self(nil).Identity}})
 	default:
 		n.unanswered(p, bridges.Forbidden, "The network has not taken the subject as it was written.")
 	}

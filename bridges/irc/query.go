@@ -17,6 +17,7 @@ type query struct {
 	act     action
 	name    string // folded: a nick or a channel
 	verb    string // of a CTCP question
+	last    uint64 // number of its line
 	waiting int
 	done    chan struct{} // closed at the end
 	// Set before done is closed, read after it.
@@ -72,10 +73,11 @@ func (n *network) enqueue(act action, name, verb string, line ircconn.Line) (*qu
 	if len(n.queries) >= maxQueries {
 		return nil, errBusy()
 	}
-	if _, err := n.write(line); err != nil {
+	last, err := n.write(line)
+	if err != nil {
 		return nil, err
 	}
-	q := &query{act: act, name: name, verb: verb, waiting: 1, done: make(chan struct{})}
+	q := &query{act: act, name: name, verb: verb, last: last, waiting: 1, done: make(chan struct{})}
 	n.queries = append(n.queries, q)
 	return q, nil
 }
@@ -162,8 +164,18 @@ func (n *network) refuseQuery(l *line, row numericError, err *bridges.Error) boo
 	}
 	names := n.foldedNames(l)
 	return n.finish(err, func(q *query) bool {
-		return q.act&(row.answers|actBans) != 0 && (row.bare || slices.Contains(names, q.name))
+		return q.act&(row.answers|actBans) != 0 && (row.bare || slices.Contains(names, q.name)) && !n.aboutMessage(l, q)
 	})
+}
+
+// aboutMessage tells whether an error that names the person of a CTCP question is
+// rather about a message to that person, which was sent before it and has no
+// outcome yet. What speaks of CTCP is not.
+func (n *network) aboutMessage(l *line, q *query) bool {
+	return q.act == actProbe && !strings.Contains(strings.ToUpper(l.Last()), "CTCP") &&
+		slices.ContainsFunc(n.sends, func(s *sending) bool {
+			return s.failed == nil && s.target == q.name && s.last < q.last
+		})
 }
 
 // Profile looks a person up with WHOIS.

@@ -109,9 +109,13 @@ func TestWhereTextBelongs(t *testing.T) {
 	}
 	w.me.Send("BATCH +p1 znc.in/playback #room")
 	w.me.Send("@batch=p1 :bob!b@h PRIVMSG #room :played back")
+	w.me.Send("@batch=p1;time=2001-01-01T00:00:00.000Z :bob!b@h TOPIC #room :an old subject")
 	w.me.Send("BATCH -p1")
 	if m := want(t, w, "played back", func(m *bridges.Message) bool { return m.Body == "played back" }); !m.Replay {
 		t.Errorf("old line %s", describe(m))
+	}
+	if m := want(t, w, "old subject", func(m *bridges.Message) bool { return m.Body == "an old subject" }); !m.Replay || m.Kind != bridges.NewSubject || m.From.Nick != "bob" || m.At.Year() != 2001 {
+		t.Errorf("old subject %s", describe(m))
 	}
 	w.me.Send("NOTE * SOMETHING :good to know")
 	want(t, w, "note", func(n *bridges.ServerNotice) bool { return n.Text == "good to know" })

@@ -33,7 +33,16 @@ type file struct {
 	Duration  time.Duration // 0: not known
 	Voice     bool          // a voice message
 	Sticker   bool
-	Thumbnail id.ContentURI // a small picture of it, in the clear; zero: none
+	Desc      string // what it shows, in words
+	Thumbnail *thumbnail
+}
+
+// thumbnail is a small picture of a file.
+type thumbnail struct {
+	URI           id.ContentURI
+	Encrypted     *event.EncryptedFileInfo // nil: it lies there in the clear
+	Type          string
+	Width, Height int
 }
 
 // fileTypes are the kinds of file by the msgtype that carries them: what stands for one
@@ -70,11 +79,14 @@ func readFile(o object, c *content) {
 func readSticker(o object) content {
 	c := content{What: contentMessage}
 	c.relate(o.obj("m.relates_to"))
-	c.Body = cutBytes(o.str("body"), maxBody)
-	if f := readFileParts(o, fileTypes[""], ""); f != nil {
-		f.Sticker = true
-		c.File = f
+	words := cutBytes(o.str("body"), maxBody)
+	f := readFileParts(o, fileTypes[""], "")
+	if f == nil {
+		c.Body = words
+		return c
 	}
+	f.Sticker, f.Desc = true, oneLine(words)
+	c.File = f
 	return c
 }
 
@@ -88,17 +100,29 @@ func readFileParts(o object, kind, name string) *file {
 		Height:   int(info.count("h", maxDimension)),
 		Duration: time.Duration(info.count("duration", maxDuration.Milliseconds())) * time.Millisecond,
 	}
-	if enc := encryptedFile(o["file"]); enc != nil {
-		f.Encrypted = enc
-		f.URI, _ = contentURI(string(enc.URL))
-	} else if uri, ok := contentURI(o.str("url")); ok {
-		f.URI = uri
-	} else {
+	var ok bool
+	if f.URI, f.Encrypted, ok = whereFile(o["file"], o.str("url")); !ok {
 		return nil
 	}
 	f.Name = fileName(name, kind, f.Type)
-	f.Thumbnail, _ = contentURI(info.str("thumbnail_url"))
+	if uri, enc, ok := whereFile(info["thumbnail_file"], info.str("thumbnail_url")); ok {
+		of := info.obj("thumbnail_info")
+		f.Thumbnail = &thumbnail{
+			URI: uri, Encrypted: enc, Type: mediaType(of.str("mimetype")),
+			Width: int(of.count("w", maxDimension)), Height: int(of.count("h", maxDimension)),
+		}
+	}
 	return f
+}
+
+// whereFile reads where a file lies: encrypted, or in the clear.
+func whereFile(sealed json.RawMessage, clear string) (id.ContentURI, *event.EncryptedFileInfo, bool) {
+	if enc := encryptedFile(sealed); enc != nil {
+		uri, ok := contentURI(string(enc.URL))
+		return uri, enc, ok
+	}
+	uri, ok := contentURI(clear)
+	return uri, nil, ok
 }
 
 // encryptedFile reads where an encrypted file lies and how it is decrypted

@@ -84,8 +84,8 @@ func TestReadContent(t *testing.T) {
 
 		// Files.
 		{
-			msg, `{"msgtype":"m.image","body":"cat.png","url":"mxc://e.example/Abc_-1","info":{"mimetype":"image/png; q=1","size":1234,"w":10.0,"h":20,"thumbnail_url":"mxc://e.example/T"}}`,
-			content{What: contentMessage, File: &file{URI: uri, Name: "cat.png", Type: "image/png", Size: 1234, Width: 10, Height: 20, Thumbnail: id.ContentURI{Homeserver: "e.example", FileID: "T"}}},
+			msg, `{"msgtype":"m.image","body":"cat.png","url":"mxc://e.example/Abc_-1","info":{"mimetype":"image/png; q=1","size":1234,"w":10.0,"h":20,"thumbnail_url":"mxc://e.example/T","thumbnail_info":{"mimetype":"image/jpeg","w":5,"h":-1}}}`,
+			content{What: contentMessage, File: &file{URI: uri, Name: "cat.png", Type: "image/png", Size: 1234, Width: 10, Height: 20, Thumbnail: &thumbnail{URI: id.ContentURI{Homeserver: "e.example", FileID: "T"}, Type: "image/jpeg", Width: 5}}},
 		},
 		{
 			msg, `{"msgtype":"m.video","body":"Look!","filename":"../a\\b/cat.mp4","format":"org.matrix.custom.html","formatted_body":"<b>Look!</b>","url":"mxc://e.example/Abc_-1","info":{"mimetype":"video/mp4","duration":1500}}`,
@@ -107,7 +107,7 @@ func TestReadContent(t *testing.T) {
 		{msg, `{"msgtype":"m.file"}`, content{}},
 		{
 			"m.sticker", `{"body":"a cat","url":"mxc://e.example/Abc_-1","info":{"mimetype":"image/webp"}}`,
-			content{What: contentMessage, Body: "a cat", File: &file{URI: uri, Name: "sticker.webp", Type: "image/webp", Sticker: true}},
+			content{What: contentMessage, File: &file{URI: uri, Name: "sticker.webp", Type: "image/webp", Sticker: true, Desc: "a cat"}},
 		},
 		{"m.sticker", `{"body":"a cat"}`, said("a cat")},
 
@@ -197,6 +197,13 @@ func TestEncryptedFile(t *testing.T) {
 	c := readContent("m.room.message", json.RawMessage(`{"msgtype":"m.image","body":"a.png","url":"mxc://e.example/clear","file":`+encryptedPart+`}`))
 	if c.File == nil || c.File.Encrypted == nil || c.File.URI.FileID != "Sealed" {
 		t.Fatalf("%+v", c)
+	}
+	if got := c.File.file(); !got.Encrypted || !strings.HasPrefix(got.Ref, sealedRef) || got.Thumbnail != nil {
+		t.Errorf("it is told as %+v", got)
+	}
+	c = readContent("m.room.message", json.RawMessage(`{"msgtype":"m.image","body":"a.png","file":`+encryptedPart+`,"info":{"thumbnail_file":`+encryptedPart+`,"thumbnail_info":{"w":3}}}`))
+	if got := c.File.file(); got.Thumbnail == nil || got.Thumbnail.Ref != got.Ref || got.Thumbnail.Width != 3 {
+		t.Errorf("with a thumbnail: %+v", got)
 	}
 	c = readContent("m.room.message", json.RawMessage(`{"msgtype":"m.image","body":"a.png","file":`+strings.Replace(encryptedPart, "A256CTR", "none", 1)+`}`))
 	if c.File != nil {

@@ -111,6 +111,9 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	if c.Poll != nil {
 		r.poll(ev.ID, c.Poll)
 	}
+	if c.Thread != "" && !t.quick {
+		r.inThread(c.Thread, ev.ID)
+	}
 	m.Place, m.From, m.Self = place, n.memberOf(r, ev.Sender), ev.Sender == n.creds.user
 	m.From.Role, m.From.Affiliation = bridges.RoleNone, 0
 	m.ID, m.At, m.Replay, m.Token = bridges.MessageID(ev.ID), time.UnixMilli(ev.Timestamp), t.replay || n.former(ev), n.tokenOf(ev)

@@ -64,7 +64,7 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 		n.mu.Lock()
 		n.waiting[rid] = slices.DeleteFunc(n.waiting[rid], func(c chan struct{}) bool { return c == there })
 		n.mu.Unlock()
-		return nil, joinError(err)
+		return nil, n.whyNotIn(ctx, rid, err)
 	}
 	timer := time.NewTimer(joinTime)
 	defer timer.Stop()
@@ -83,14 +83,27 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 	return r, nil
 }
 
-// joinError says of a refusal what it means for who wants to get in.
-func joinError(err *bridges.Error) *bridges.Error {
-	switch text := strings.ToLower(err.Text); {
-	case err.Kind != bridges.Forbidden:
-	case strings.Contains(text, "banned"):
-		err.Kind = bridges.IsBanned
-	default:
-		err.Kind = bridges.MembersOnly
+// whyNotIn says of a refusal what it means for who wants to get in. Some homeservers do
+// not tell that one is banned, and none in words people understand: then what is known
+// of the user's membership does.
+func (n *network) whyNotIn(ctx context.Context, rid id.RoomID, err *bridges.Error) *bridges.Error {
+	if err.Kind != bridges.Forbidden {
+		return err
+	}
+	banned := strings.Contains(strings.ToLower(err.Text), "banned")
+	if !banned {
+		_ = n.d.request(ctx, func(ctx context.Context) (e error) { // where that is not told, it stays a guess
+			banned, e = n.isBanned(ctx, rid, n.creds.user)
+			return e
+		})
+	}
+	words := "Only those who are invited can enter this room."
+	err.Kind = bridges.MembersOnly
+	if banned {
+		err.Kind, words = bridges.IsBanned, "You are banned from this room."
+	}
+	if !strings.Contains(err.Text, " ") { // a code, or nothing
+		err.Text = words
 	}
 	return err
 }
@@ -359,6 +372,9 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 	at := map[bridges.MessageID]int{}
 	for _, ev := range events {
 		if ev.StateKey != nil {
+			if ev.Type.Type == event.StateTopic.Type && *ev.StateKey == "" && place.Room != "" {
+				out = append(out, t.oldTopic(r, place, ev))
+			}
 			continue
 		}
 		plain, _ := t.opened(ctx, r, ev)
@@ -382,6 +398,19 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 		out = append(out, m)
 	}
 	return out
+}
+
+// oldTopic is an event that once gave a room its subject.
+func (t *turn) oldTopic(r *room, place bridges.Place, ev *event.Event) *bridges.Message {
+	n := t.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, by := topic(r, ev), n.memberOf(r, ev.Sender)
+	by.Role, by.Affiliation = bridges.RoleNone, 0
+	return &bridges.Message{
+		Place: place, From: by, Self: ev.Sender == n.creds.user, Kind: bridges.NewSubject, Body: s.Text,
+		ID: s.ID, At: s.At, Replay: true,
+	}
 }
 
 // Leave ends the reports about a room; the user stays in it.

@@ -78,6 +78,7 @@ func TestKilled(t *testing.T) {
 	l.stop()
 	l.ended()
 	bob.Say(r, "two")
+	topic := bob.SetTopic(r, "what grows")
 	chatTwo := bob.Say(chat, "chat two")
 	for i := range 45 { // more than an answer has
 		bob.Say(r, fmt.Sprint("more ", i))
@@ -99,6 +100,13 @@ func TestKilled(t *testing.T) {
 	}
 	if !slices.Contains(bodies, "two") || !slices.Contains(bodies, "more 44") || slices.Contains(bodies, "one") {
 		t.Errorf("history of the room: %q", bodies)
+	}
+	i := slices.Index(bodies, "what grows")
+	if i < 0 || e.History[i].Kind != bridges.NewSubject || string(e.History[i].ID) != topic || e.History[i].From.Identity != bob.ID {
+		t.Errorf("the subject is not in the history: %q", bodies)
+	}
+	if e.Subject == nil || e.Subject.Text != "what grows" || string(e.Subject.ID) != topic || e.Subject.Identity != bob.ID {
+		t.Errorf("the subject is %+v", e.Subject)
 	}
 	if i := slices.Index(bodies, "mine"); i >= 0 && e.History[i].ID != mine.ID {
 		t.Errorf("the own line comes again as %s, was %s", e.History[i].ID, mine.ID)

@@ -15,10 +15,12 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
 
 	"transportd/bridges"
 )
@@ -29,13 +31,24 @@ const sealedRef = "sealed:"
 
 // file is the file as the session knows it.
 func (f *file) file() bridges.File {
-	ref := f.URI.String()
-	if f.Encrypted != nil {
-		if raw, err := json.Marshal(f.Encrypted); err == nil {
-			ref = sealedRef + base64.RawURLEncoding.EncodeToString(raw)
+	out := bridges.File{
+		Ref: mediaRef(f.URI, f.Encrypted), Name: f.Name, Type: f.Type, Size: f.Size, Width: f.Width, Height: f.Height, Duration: f.Duration,
+		Desc: f.Desc, Sticker: f.Sticker, Voice: f.Voice, Encrypted: f.Encrypted != nil,
+	}
+	if t := f.Thumbnail; t != nil {
+		out.Thumbnail = &bridges.Thumbnail{Ref: mediaRef(t.URI, t.Encrypted), Type: t.Type, Width: t.Width, Height: t.Height}
+	}
+	return out
+}
+
+// mediaRef is the name of a file that lies somewhere.
+func mediaRef(uri id.ContentURI, sealed *event.EncryptedFileInfo) string {
+	if sealed != nil {
+		if raw, err := json.Marshal(sealed); err == nil {
+			return sealedRef + base64.RawURLEncoding.EncodeToString(raw)
 		}
 	}
-	return bridges.File{Ref: ref, Name: f.Name, Type: f.Type, Size: f.Size, Width: f.Width, Height: f.Height, Duration: f.Duration}
+	return uri.String()
 }
 
 // errFile is a reference that is none.
@@ -69,7 +82,7 @@ func (n *network) OpenMedia(ctx context.Context, ref string) (*bridges.Media, er
 	}
 	m := &bridges.Media{ReadCloser: resp.Body, Type: mediaType(resp.Header.Get("Content-Type")), Size: resp.ContentLength}
 	if sealed != nil {
-		m.ReadCloser, m.Type = &sealedFile{sealed.DecryptStream(resp.Body), resp.Body}, ""
+		m.ReadCloser, m.Type = &sealedFile{ReadCloser: sealed.DecryptStream(resp.Body), body: resp.Body}, ""
 	}
 	return m, nil
 }
@@ -79,15 +92,20 @@ func (n *network) OpenMedia(ctx context.Context, ref string) (*bridges.Media, er
 type sealedFile struct {
 	io.ReadCloser
 	body io.Closer
+	end  error // how it ended
 }
 
 func (f *sealedFile) Read(p []byte) (int, error) {
+	if f.end != nil {
+		return 0, f.end
+	}
 	n, err := f.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) { // only now it is known whether it is right
 		if e := f.ReadCloser.Close(); e != nil {
-			return n, e
+			err = e
 		}
 	}
+	f.end = err
 	return n, err
 }
 
@@ -117,39 +135,74 @@ func (n *network) uploadFile(ctx context.Context, r *room, m *bridges.Outgoing, 
 		info.Width, info.Height = picture.Width, picture.Height
 	}
 	count := &counter{Reader: io.MultiReader(bytes.NewReader(start), in)}
-	req := mautrix.ReqUploadMedia{Content: count, ContentLength: f.Size, ContentType: info.MimeType, FileName: f.Name}
+	size := f.Size
 	if k < head { // it has been read to its end
-		req.ContentLength = int64(k)
+		size = int64(k)
 	}
-	var sealed *attachment.EncryptedFile
-	if r.encrypted() {
-		sealed = attachment.NewEncryptedFile()
-		req.Content = sealed.EncryptStream(count)
-		req.ContentType, req.FileName = "application/octet-stream", ""
-	}
-	cli, offline := n.asking()
-	if offline != nil {
-		return nil, bridges.AsError(offline)
-	}
-	resp, err := cli.UploadMedia(ctx, req)
-	if err != nil {
-		return nil, uploadError(ctx, count, err)
+	c := &event.MessageEventContent{MsgType: msgTypeOf(info.MimeType), Body: cleanText(f.Name), FileName: cleanText(f.Name), Info: info, Mentions: &event.Mentions{}}
+	var failed *bridges.Error
+	if c.URL, c.File, failed = n.upload(ctx, r, count, mautrix.ReqUploadMedia{ContentLength: size, ContentType: info.MimeType, FileName: f.Name}); failed != nil {
+		return nil, failed
 	}
 	info.Size = int(count.n)
-	c := &event.MessageEventContent{MsgType: msgTypeOf(info.MimeType), Body: cleanText(f.Name), FileName: cleanText(f.Name), Info: info, Mentions: &event.Mentions{}}
+	if c.MsgType == event.MsgImage && f.Thumbnail != nil {
+		n.uploadThumbnail(ctx, r, f, info)
+	}
 	if caption := strings.TrimSpace(cleanText(m.Body)); caption != "" {
 		c.Body = caption
 	}
-	if sealed != nil {
-		if closer, ok := req.Content.(io.Closer); ok {
-			_ = closer.Close()
-		}
-		c.File = &event.EncryptedFileInfo{EncryptedFile: *sealed, URL: resp.ContentURI.CUString()}
-	} else {
-		c.URL = resp.ContentURI.CUString()
-	}
 	relate(c, m, res)
 	return c, nil
+}
+
+// upload puts a file on the homeserver, encrypted where the room is.
+func (n *network) upload(ctx context.Context, r *room, from *counter, req mautrix.ReqUploadMedia) (id.ContentURIString, *event.EncryptedFileInfo, *bridges.Error) {
+	cli, offline := n.asking()
+	if offline != nil {
+		return "", nil, bridges.AsError(offline)
+	}
+	var sealed *attachment.EncryptedFile
+	var content io.Reader = from
+	if r.encrypted() {
+		sealed = attachment.NewEncryptedFile()
+		content = sealed.EncryptStream(from)
+		req.ContentType, req.FileName = "application/octet-stream", ""
+	}
+	req.Content = content
+	resp, err := cli.UploadMedia(ctx, req)
+	if err != nil {
+		return "", nil, uploadError(ctx, from, err)
+	}
+	if sealed == nil {
+		return resp.ContentURI.CUString(), nil, nil
+	}
+	if closer, ok := content.(io.Closer); ok {
+		_ = closer.Close()
+	}
+	return "", &event.EncryptedFileInfo{EncryptedFile: *sealed, URL: resp.ContentURI.CUString()}, nil
+}
+
+// thumbnailTime is how long a picture waits for its thumbnail.
+const thumbnailTime = 20 * time.Second
+
+// uploadThumbnail puts a small form of a picture beside it. A picture can do without.
+func (n *network) uploadThumbnail(ctx context.Context, r *room, f *bridges.Upload, info *event.FileInfo) {
+	ctx, cancel := context.WithTimeout(ctx, thumbnailTime)
+	defer cancel()
+	t, err := f.Thumbnail(ctx)
+	if err != nil {
+		n.log.Debug("matrix: a picture goes without a thumbnail", "error", err)
+	}
+	if err != nil || t == nil {
+		return
+	}
+	url, sealed, failed := n.upload(ctx, r, &counter{Reader: bytes.NewReader(t.Data)}, mautrix.ReqUploadMedia{ContentLength: int64(len(t.Data)), ContentType: t.Type})
+	if failed != nil {
+		n.log.Debug("matrix: a picture goes without a thumbnail", "error", failed)
+		return
+	}
+	info.ThumbnailURL, info.ThumbnailFile = url, sealed
+	info.ThumbnailInfo = &event.FileInfo{MimeType: t.Type, Size: len(t.Data), Width: t.Width, Height: t.Height}
 }
 
 // uploadError tells what reading the file came to from what the homeserver says.

@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
@@ -11,30 +12,64 @@ import (
 	"transportd/bridges"
 )
 
-// SetSubject implements bridges.SubjectSetter.
+// askedTopic is a topic that the user wants and the homeserver has not shown yet.
+type askedTopic struct {
+	ref  bridges.Ref
+	text string
+	done bool // shown, and with that told
+}
+
+// SetSubject implements bridges.SubjectSetter. The outcome is told with the change in
+// the room's order, or once the homeserver has taken it, whichever is first.
 func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) error {
 	return n.do(ref, string(room), func(ctx context.Context) {
-		err := n.retried(ctx, func(ctx context.Context) error {
-			_, err := n.client().SendStateEvent(ctx, id.RoomID(room), event.StateTopic, "", map[string]any{"topic": text})
-			return err
-		})
-		if err != nil {
-			n.outcome(ctx, ref, err)
+		var sent id.EventID
+		asked := &askedTopic{ref: ref, text: cutBytes(text, maxLine)}
+		n.mu.Lock()
+		r := n.rooms[id.RoomID(room)]
+		if r != nil {
+			r.asked = asked
+		}
+		n.mu.Unlock()
+		if r == nil {
+			n.outcome(ctx, ref, errNotIn())
 			return
 		}
+		err := n.retried(ctx, func(ctx context.Context) error {
+			resp, err := n.client().SendStateEvent(ctx, id.RoomID(room), event.StateTopic, "", map[string]any{"topic": asked.text})
+			if err == nil {
+				sent = resp.EventID
+			}
+			return err
+		})
 		t := n.begin()
 		defer t.release()
 		defer n.endOf(ctx, t)
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		ev := &bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text}}
-		if r := n.rooms[id.RoomID(room)]; r != nil {
-			r.Topic, r.TopicBy = text, n.creds.user // its echo is nothing new then
-			ev.Subject.By = r.nickOf(n.creds.user)
+		r.asked = nil
+		switch {
+		case asked.done:
+		case err != nil:
+			t.fail(ref, err)
+		default:
+			now := time.Now()
+			r.Topic, r.TopicBy, r.TopicAt, r.TopicID = asked.text, n.creds.user, now.UnixMilli(), sent // its echo is nothing new then
 			t.put(stateRoom+string(room), r.roomState)
+			t.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{
+				Text: asked.text, By: r.nickOf(n.creds.user), At: now, Identity: string(n.creds.user), ID: bridges.MessageID(sent),
+			}})
 		}
-		t.emit(ev)
 	})
+}
+
+// shownAs is the user's own wish that a change of topic fulfils; 0: none. mu is held.
+func (r *room) shownAs(own bool, text string) bridges.Ref {
+	if a := r.asked; own && a != nil && !a.done && a.text == text {
+		a.done = true
+		return a.ref
+	}
+	return 0
 }
 
 // Invite implements bridges.Inviter: by Matrix ID, or the nick of somebody known.
@@ -67,7 +102,7 @@ func (n *network) named(room bridges.RoomID, name string) (id.UserID, error) {
 
 // SetRole implements bridges.RoleSetter. A role is a level of power; none is a kick.
 func (n *network) SetRole(ref bridges.Ref, room bridges.RoomID, nick string, role bridges.Role, reason string) error {
-	return n.simply(ref, string(room), func(ctx context.Context) error {
+	return n.changes(ref, room, func(ctx context.Context, w *watch) error {
 		user, err := n.named(room, nick)
 		if err != nil {
 			return err
@@ -76,17 +111,18 @@ func (n *network) SetRole(ref bridges.Ref, room bridges.RoomID, nick string, rol
 			if e := n.may(room, func(p *powers) *bridges.Error { return p.mayKick(n.creds.user, user) }); e != nil {
 				return e
 			}
+			w.membership(user, event.MembershipLeave, event.MembershipBan)
 			_, e := n.client().KickUser(ctx, id.RoomID(room), &mautrix.ReqKickUser{UserID: user, Reason: reason})
 			return e
 		}
-		return n.empower(ctx, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForRole(user, role) })
+		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForRole(user, role) })
 	})
 }
 
 // SetAffiliation implements bridges.RoleSetter. An outcast is banned; all else is a
 // level of power, and takes a ban back.
 func (n *network) SetAffiliation(ref bridges.Ref, room bridges.RoomID, target string, a bridges.Affiliation, reason string) error {
-	return n.simply(ref, string(room), func(ctx context.Context) error {
+	return n.changes(ref, room, func(ctx context.Context, w *watch) error {
 		user, err := n.named(room, target)
 		if err != nil {
 			return err
@@ -96,18 +132,23 @@ func (n *network) SetAffiliation(ref bridges.Ref, room bridges.RoomID, target st
 			if e := n.may(room, func(p *powers) *bridges.Error { return p.mayBan(n.creds.user, user) }); e != nil {
 				return e
 			}
+			if banned, e := n.isBanned(ctx, rid, user); e != nil || banned {
+				return e
+			}
+			w.membership(user, event.MembershipBan)
 			_, e := n.client().BanUser(ctx, rid, &mautrix.ReqBanUser{UserID: user, Reason: reason})
 			return e
 		}
 		if a == bridges.AffiliationNone || a == bridges.AffiliationMember {
 			if banned, e := n.isBanned(ctx, rid, user); e != nil || banned {
 				if e == nil {
+					w.membership(user, event.MembershipLeave)
 					_, e = n.client().UnbanUser(ctx, rid, &mautrix.ReqUnbanUser{UserID: user, Reason: reason})
 				}
 				return e
 			}
 		}
-		return n.empower(ctx, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForAffiliation(user, a) })
+		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForAffiliation(user, a) })
 	})
 }
 
@@ -126,14 +167,14 @@ func (n *network) may(room bridges.RoomID, judge func(*powers) *bridges.Error) *
 	defer n.mu.Unlock()
 	r := n.rooms[id.RoomID(room)]
 	if r == nil {
-		return bridges.NewError(bridges.NotJoined, "You are not in this room.")
+		return errNotIn()
 	}
 	return judge(r.powers())
 }
 
 // empower gives somebody a level of power. The levels are read anew first: what
 // another has changed meanwhile stays.
-func (n *network) empower(ctx context.Context, room bridges.RoomID, user id.UserID, level func(*powers) (int64, *bridges.Error)) error {
+func (n *network) empower(ctx context.Context, w *watch, room bridges.RoomID, user id.UserID, level func(*powers) (int64, *bridges.Error)) error {
 	rid := id.RoomID(room)
 	var now json.RawMessage
 	if err := n.client().StateEvent(ctx, rid, event.StatePowerLevels, "", &now); err != nil {
@@ -145,7 +186,7 @@ func (n *network) empower(ctx context.Context, room bridges.RoomID, user id.User
 	r := n.rooms[rid]
 	if r == nil {
 		n.mu.Unlock()
-		return bridges.NewError(bridges.NotJoined, "You are not in this room.")
+		return errNotIn()
 	}
 	create, sealed := r.Create, r.encrypted()
 	n.mu.Unlock()
@@ -164,6 +205,9 @@ func (n *network) empower(ctx context.Context, room bridges.RoomID, user id.User
 	if err != nil {
 		return err
 	}
+	w.expect(event.StatePowerLevels, "", func(ev *event.Event) bool {
+		return readPowers(create, ev.Content.VeryRaw, sealed).level(user) == want
+	})
 	_, err = n.client().SendStateEvent(ctx, rid, event.StatePowerLevels, "", content)
 	return err
 }

@@ -54,6 +54,7 @@ type network struct {
 	sent     map[string]*sending           // lines on their way, by transaction id
 	echoes   map[string]echo               // what was sent by an earlier connection, by transaction id
 	jobs     jobs
+	watches  []*watch // under mu
 	presence event.Presence
 	machine  cipher // nil: what is encrypted cannot be read
 	unread   map[id.SessionID][]unreadable
@@ -94,6 +95,7 @@ func (n *network) reset() {
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
 	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
+	n.watches = nil
 	n.machine, n.unread = nil, map[id.SessionID][]unreadable{}
 }
 

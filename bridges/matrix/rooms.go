@@ -35,7 +35,9 @@ type room struct {
 	authors map[id.EventID]id.UserID // of recent lines
 	order   []id.EventID             // of authors, the oldest first
 	polls   map[id.EventID]*poll
+	threads map[id.EventID]id.EventID // the last line heard of each, by its first
 	typing  []id.UserID
+	asked   *askedTopic // under mu; nil: none
 }
 
 // roomState is what is stored of a room.
@@ -45,6 +47,7 @@ type roomState struct {
 	Topic      string                `json:"topic,omitempty"`
 	TopicBy    id.UserID             `json:"topic_by,omitempty"`
 	TopicAt    int64                 `json:"topic_at,omitempty"` // milliseconds
+	TopicID    id.EventID            `json:"topic_id,omitempty"`
 	Avatar     string                `json:"avatar,omitempty"`
 	JoinRule   string                `json:"join,omitempty"`
 	Visibility string                `json:"visibility,omitempty"`
@@ -74,6 +77,7 @@ const (
 	maxRecent  = 200
 	maxAuthors = 500
 	maxPolls   = 20
+	maxThreads = 100
 	maxTitle   = 300 // bytes of a name that is shown
 )
 
@@ -131,9 +135,9 @@ func (r *room) subject() *bridges.Subject {
 	if r.Topic == "" {
 		return nil
 	}
-	s := &bridges.Subject{Text: r.Topic}
+	s := &bridges.Subject{Text: r.Topic, ID: bridges.MessageID(r.TopicID)}
 	if r.TopicBy != "" {
-		s.By = r.nickOf(r.TopicBy)
+		s.By, s.Identity = r.nickOf(r.TopicBy), string(r.TopicBy)
 	}
 	if r.TopicAt > 0 {
 		s.At = time.UnixMilli(r.TopicAt)
@@ -209,6 +213,14 @@ func (r *room) wrote(ev id.EventID, user id.UserID) {
 	r.authors[ev] = user
 }
 
+// inThread notes the last line of a thread. mu is held.
+func (r *room) inThread(root, line id.EventID) {
+	if r.threads == nil || len(r.threads) >= maxThreads {
+		r.threads = map[id.EventID]id.EventID{}
+	}
+	r.threads[root] = line
+}
+
 // summary takes what an answer says of how many are in a room. Changed tells that
 // something is to be stored.
 func (r *room) summary(s *mautrix.LazyLoadSummary) (changed bool) {
@@ -245,7 +257,7 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		if !set(&r.Topic, cutBytes(o.str("topic"), maxLine)) {
 			return false
 		}
-		r.TopicBy, r.TopicAt = ev.Sender, ev.Timestamp
+		r.TopicBy, r.TopicAt, r.TopicID = ev.Sender, ev.Timestamp, ev.ID
 		return true
 	},
 	"m.room.avatar":             func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },

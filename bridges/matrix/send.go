@@ -57,6 +57,9 @@ func (n *network) send(ctx context.Context, s *sending, to bridges.Place, m brid
 			r.sent(s.echo.event)
 		}
 		r.wrote(s.echo.event, n.creds.user)
+		if m.Thread != "" {
+			r.inThread(id.EventID(m.Thread), s.echo.event)
+		}
 	}
 	n.mu.Unlock()
 	switch {
@@ -178,6 +181,7 @@ func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (ev
 		res.ReplyTo = t.author(ctx, r, id.EventID(m.ReplyTo))
 	}
 	n.mu.Lock()
+	res.ThreadLast = r.threads[id.EventID(m.Thread)]
 	for _, who := range m.Mentions {
 		user := id.UserID(who)
 		res.Mentions = append(res.Mentions, mention{user, r.nickOf(user)})

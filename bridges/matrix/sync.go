@@ -271,9 +271,11 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 		t.updateContacts() // it may carry a chat from here on
 	}
 	n.mu.Unlock()
+	t.gap = true
 	for _, ev := range gap {
 		changed = t.timeline(ctx, r, ev) || changed
 	}
+	t.gap = false
 	for _, ev := range jr.Timeline.Events {
 		changed = t.timeline(ctx, r, ev) || changed
 	}
@@ -346,6 +348,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.StateKey == nil {
 		return false
 	}
+	t.n.mu.Lock()
+	t.n.shows(r.id, ev)
+	t.n.mu.Unlock()
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
 	}
@@ -378,7 +383,10 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	}
 	switch ev.Type.Type {
 	case event.StateTopic.Type:
-		t.emit(&bridges.SubjectChanged{Room: bridges.RoomID(r.id), Subject: bridges.Subject{Text: r.Topic, By: r.nickOf(ev.Sender), At: time.UnixMilli(ev.Timestamp)}})
+		t.emit(&bridges.SubjectChanged{
+			Ref: r.shownAs(ev.Sender == n.creds.user, r.Topic), Room: bridges.RoomID(r.id), Subject: topic(r, ev),
+			Replay: t.replay || t.gap || !live,
+		})
 	case event.StatePowerLevels.Type:
 		t.standings(r, was, r.nickOf(ev.Sender))
 	case event.StateEncryption.Type:
@@ -390,6 +398,14 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 		t.emit(n.info(r))
 	}
 	return true
+}
+
+// topic is the subject an event gives a room. mu is held.
+func topic(r *room, ev *event.Event) bridges.Subject {
+	return bridges.Subject{
+		Text: cutBytes(readObject(ev.Content.VeryRaw).str("topic"), maxLine),
+		By:   r.nickOf(ev.Sender), At: time.UnixMilli(ev.Timestamp), Identity: string(ev.Sender), ID: bridges.MessageID(ev.ID),
+	}
 }
 
 // note has the room say something in its own name.

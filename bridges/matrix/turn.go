@@ -20,6 +20,7 @@ import (
 type turn struct {
 	n       *network
 	replay  bool // lines are old ones
+	gap     bool // they are what an answer left out
 	first   bool // the account has never had an answer before
 	quick   bool // nothing is asked for their sake
 	events  []bridges.Event

@@ -9,10 +9,12 @@ import (
 	"transportd/store"
 )
 
-// Names under which the store has what a user chose for rooms without a choice.
+// Names under which the store has what a user chose for rooms without a choice, and
+// for chats.
 const (
 	preferRecord     = "record"
 	preferPersistent = "persistent"
+	preferNoteOwn    = "note-own"
 )
 
 // roomRecord adds to a record what is stored of the user's rooms.
@@ -34,7 +36,7 @@ func (s *sessionStore) roomRecord(ctx context.Context, user string, rec *session
 			Room: r.JID, Record: r.Record, Persistent: r.Persistent, Nick: r.Nick, Password: r.Password.Reveal(),
 		})
 	}
-	rec.Defaults = session.Defaults{Record: chosenBool(chosen[preferRecord]), Persistent: chosenBool(chosen[preferPersistent])}
+	rec.Defaults = session.Defaults{Record: chosenBool(chosen[preferRecord]), Persistent: chosenBool(chosen[preferPersistent]), NoteOwn: chosenBool(chosen[preferNoteOwn])}
 	return nil
 }
 
@@ -61,7 +63,10 @@ func (s *sessionStore) SaveDefaults(ctx context.Context, user string, d session.
 	if err := s.db.SetPreference(ctx, s.gateway, user, preferRecord, chosenText(d.Record)); err != nil {
 		return err
 	}
-	return s.db.SetPreference(ctx, s.gateway, user, preferPersistent, chosenText(d.Persistent))
+	if err := s.db.SetPreference(ctx, s.gateway, user, preferPersistent, chosenText(d.Persistent)); err != nil {
+		return err
+	}
+	return s.db.SetPreference(ctx, s.gateway, user, preferNoteOwn, chosenText(d.NoteOwn))
 }
 
 // KeepsRooms implements session.Store.

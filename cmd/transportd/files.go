@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -20,11 +21,12 @@ type filesService struct {
 	pictures session.Pictures // nil: none are shown
 	server   *files.Server    // nil: no listener
 	fetcher  *files.Fetcher
+	cfg      *config.Files
 	log      *slog.Logger
 }
 
 func newFiles(c *config.Files, log *slog.Logger) *filesService {
-	s := &filesService{fetcher: files.NewFetcher(int64(c.MaxSize), c.AllowPrivate), log: log}
+	s := &filesService{fetcher: files.NewFetcher(int64(c.MaxSize), c.AllowPrivate), cfg: c, log: log}
 	if c.Avatars {
 		s.pictures = picture.Clean
 	}
@@ -52,7 +54,7 @@ func (s *filesService) start(ctx context.Context, background *sync.WaitGroup) er
 }
 
 // serve makes the files of a gateway readable.
-func (s *filesService) serve(ctx context.Context, g *gateway, db *store.DB) (session.Files, error) {
+func (s *filesService) serve(ctx context.Context, g *gateway, db *store.DB) (*gatewayFiles, error) {
 	domain := g.stream.Domain().Domain
 	if s.server != nil {
 		key, err := db.GatewayKey(ctx, domain, "files")
@@ -61,8 +63,25 @@ func (s *filesService) serve(ctx context.Context, g *gateway, db *store.DB) (ses
 		}
 		s.server.Serve(domain, key, g.openMedia)
 	}
-	return &gatewayFiles{s, domain}, nil
+	f := &gatewayFiles{filesService: s, domain: domain}
+	if s.cfg.Upload != config.UploadOff {
+		slots := &uploadSlots{stream: g.stream, domain: g.stream.Domain()}
+		if s.cfg.Upload != config.UploadAuto {
+			slots.named = component.JID{Domain: s.cfg.Upload}
+		}
+		trusted := s.cfg.AllowPrivate || s.cfg.Upload != config.UploadAuto
+		f.uploader = files.NewUploader(slots, int64(s.cfg.UploadMax), trusted, g.log)
+		f.copies = component.NewWorkers(copyCount, copyQueue, g.log)
+	}
+	return f, nil
 }
+
+// Bounds of the files that are copied to the XMPP server at once, and of those that
+// wait for it, for one gateway.
+const (
+	copyCount = 4
+	copyQueue = 64
+)
 
 // openMedia reads a file through the account of whom the link was made for.
 func (g *gateway) openMedia(ctx context.Context, t files.Target) (*bridges.Media, error) {
@@ -76,7 +95,31 @@ func (g *gateway) openMedia(ctx context.Context, t files.Target) (*bridges.Media
 // gatewayFiles are the files of one gateway.
 type gatewayFiles struct {
 	*filesService
-	domain string
+	domain   string
+	uploader *files.Uploader    // nil: nothing is copied
+	copies   *component.Workers // who copy
+}
+
+// run works until ctx is done.
+func (f *gatewayFiles) run(ctx context.Context) error {
+	if f.copies == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return f.copies.Run(ctx)
+}
+
+// Copy implements session.Files.
+func (f *gatewayFiles) Copy(ctx context.Context, user component.JID, file *bridges.File, open session.OpenFile, then func(string, error)) bool {
+	if f.uploader == nil || file.Encrypted && !f.cfg.UploadEncrypted {
+		return false
+	}
+	return f.copies.Go(user, "", func(ending context.Context) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(ending, cancel)()
+		then(f.uploader.Put(ctx, file, open))
+	})
 }
 
 // Link implements session.Files.
@@ -92,5 +135,20 @@ func (f *gatewayFiles) Upload(address, name, typ string, size int64) *bridges.Up
 	if !files.Fetchable(address) {
 		return nil
 	}
-	return f.fetcher.Upload(address, name, typ, size)
+	u := f.fetcher.Upload(address, name, typ, size)
+	if u.Size <= picture.MaxInput {
+		u.Thumbnail = func(ctx context.Context) (*bridges.SmallPicture, error) {
+			in, err := u.Open(ctx)
+			if err != nil {
+				return nil, err
+			}
+			defer func() { _ = in.Close() }()
+			data, typ, size, err := picture.Thumbnail(ctx, in)
+			if errors.Is(err, picture.ErrSmall) {
+				return nil, nil
+			}
+			return &bridges.SmallPicture{Data: data, Type: typ, Width: size.X, Height: size.Y}, err
+		}
+	}
+	return u
 }

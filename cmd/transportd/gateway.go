@@ -40,6 +40,7 @@ type gateway struct {
 	sessions *session.Manager
 	accounts *registration.Service
 	presence *presence
+	files    *gatewayFiles
 
 	started time.Time
 	state   atomic.Pointer[component.StreamState]
@@ -64,15 +65,14 @@ func newGateway(ctx context.Context, cfg config.Gateway, d *daemon) (*gateway, e
 	if err := g.newStream(&cfg); err != nil {
 		return nil, err
 	}
-	files, err := d.files.serve(ctx, g, d.store)
-	if err != nil {
+	if g.files, err = d.files.serve(ctx, g, d.store); err != nil {
 		return nil, err
 	}
 	g.sessions = session.NewManager(session.Config{
 		Domain: g.stream.Domain(), Name: g.title(), Driver: g.driver, Stream: g.stream,
 		Store:       &sessionStore{archive: d.archive, db: d.store, driver: g.driver, gateway: cfg.Domain, log: g.log},
 		Archive:     d.archive,
-		Files:       files,
+		Files:       g.files,
 		Pictures:    d.files.pictures,
 		OccupantKey: key, Policy: g.policy.Load, Log: g.log,
 	})
@@ -119,9 +119,9 @@ func (g *gateway) run(ctx context.Context) error {
 	// What serves outlives ctx until the sessions have said goodbye.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	ended := make(chan error, 4)
+	ended := make(chan error, 5)
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context) error{g.stream.Run, g.commands.Run, g.workers.Run, g.presence.run} {
+	for _, part := range []func(context.Context) error{g.stream.Run, g.commands.Run, g.workers.Run, g.presence.run, g.files.run} {
 		parts.Go(func() { ended <- part(serving) })
 	}
 	var err error

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,8 @@ func newMatrixWorld(t *testing.T) *matrixWorld {
 		t.Fatal(err)
 	}
 	edit(t, w.file, "# allow_private = false                #", "allow_private = true #", `# listen = "127.0.0.1:9347"`, `listen = "127.0.0.1:0"`,
-		`# listen = "127.0.0.1:9348"`, fmt.Sprintf("listen = %q", w.files), `# url = "https://files.example.org"`, `url = "http://files.example.org"`)
+		`# listen = "127.0.0.1:9348"`, fmt.Sprintf("listen = %q", w.files), `# url = "https://files.example.org"`, `url = "http://files.example.org"`,
+		`# upload = "auto"`, `upload = "upload.example.org"`)
 	w.juliet, w.romeo = w.hs.User("juliet"), w.hs.User("romeo")
 	w.juliet.SetName("Juliet")
 	w.romeo.SetName("Romeo")
@@ -108,8 +110,28 @@ func TestScenarioMatrixRoom(t *testing.T) {
 	w.romeo.Kick(verona, tybalt, "a plague")
 	w.stream.Until(fmt.Sprintf("presence[@from='%s/tybalt'][@type='unavailable']/x/status[@code='307']", room))
 
-	// A file is read through a link that only the gateway can make.
+	// A file is copied to where the XMPP server keeps files.
+	put := make(chan string, 1)
+	shelf := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		put <- r.Method + " " + r.Header.Get("Authorization") + " " + string(b)
+		rw.WriteHeader(http.StatusCreated)
+	}))
+	t.Cleanup(shelf.Close)
 	w.romeo.File(verona, "m.image", w.romeo.Upload("cat.png", "image/png", []byte("meow")))
+	asked, _ := w.stream.Until("iq[@type='get'][@to='upload.example.org'][@from='" + mx + "']/query")
+	w.stream.Send(`<iq type='result' id='%s' from='upload.example.org' to='%s'><query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:http:upload:0'/>`+
+		`<x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:http:upload:0</value></field><field var='max-file-size'><value>1000</value></field></x></query></iq>`, asked.Attr("id"), mx)
+	asked, _ = w.stream.Until("iq[@type='get'][@to='upload.example.org']/request[@filename='cat.png'][@size='4'][@content-type='image/png']")
+	w.stream.Send(`<iq type='result' id='%s' from='upload.example.org' to='%s'><slot xmlns='urn:xmpp:http:upload:0'><put url='%s/put'><header name='Authorization'>Bearer x</header></put><get url='https://up.example.org/cat.png'/></slot></iq>`, asked.Attr("id"), mx, shelf.URL)
+	w.stream.Until("message[@type='groupchat']/x/url[text()='https://up.example.org/cat.png']")
+	if got := <-put; got != "PUT Bearer x meow" {
+		t.Errorf("the server got %q", got)
+	}
+
+	// A larger one than that takes is read through a link that only the gateway can make.
+	large := strings.Repeat("meow", 300)
+	w.romeo.File(verona, "m.image", w.romeo.Upload("cat.png", "image/png", []byte(large)))
 	found, _ := w.stream.Until("message/x/url")
 	_, shown, _ := strings.Cut(found.String(), "<url>")
 	shown, _, _ = strings.Cut(shown, "<")
@@ -119,7 +141,7 @@ func TestScenarioMatrixRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "meow" || resp.Header.Get("Content-Type") != "image/png" {
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != large || resp.Header.Get("Content-Type") != "image/png" {
 		t.Errorf("the file is %q, %v, %v", b, resp.Header, err)
 	}
 	w.end()

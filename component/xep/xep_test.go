@@ -53,6 +53,11 @@ var roundTrips = []struct {
 	write func(*component.Out)
 	read  func(*component.Element) any
 }{
+	{name: "file", value: FileSharing{URL: "https://up.example/cat.png?a&b", Name: "cat.png", Type: "image/png", Size: 5, Width: 3, Height: 2, Length: 1500 * time.Millisecond, Desc: "a cat",
+		Thumbnail: &Thumbnail{URI: "https://up.example/small", Type: "image/jpeg", Width: 1, Height: 1}},
+		read: func(e *component.Element) any { v, _ := ParseFileSharing(e); return v }},
+	{name: "upload slot", value: Slot{Put: "https://up.example/p?a=1&b=2", Get: "https://up.example/g", Headers: [][2]string{{"Authorization", "Bearer x"}, {"Cookie", "a=b"}}},
+		read: func(e *component.Element) any { v, _ := ParseSlot(e); return v }},
 	{name: "muc join", value: MUCJoin{Password: "cauldron", History: History{
 		MaxStanzas: number(20), MaxChars: number(65000), Seconds: number(0), Since: time.Date(2026, 5, 1, 20, 30, 1, 5e6, time.UTC),
 	}}, read: func(e *component.Element) any { v, _ := ParseMUCJoin(e); return v }},
@@ -119,6 +124,11 @@ var roundTrips = []struct {
 	}},
 	{name: "nick", value: "Ishmael", write: func(o *component.Out) { AppendNick(o, "Ishmael") },
 		read: func(e *component.Element) any { return ParseNick(e) }},
+	{name: "roster", value: []RosterItem{
+		{JID: user, Name: "Juliet", Subscription: "both", Groups: []string{"Capulets", "Friends"}}, {JID: outside.Bare(), Subscription: "remove"},
+	}, write: func(o *component.Out) {
+		AppendRoster(o, RosterItem{JID: user, Name: "Juliet", Subscription: "both", Groups: []string{"Capulets", "Friends"}}, RosterItem{JID: outside.Bare(), Subscription: "remove"})
+	}, read: func(e *component.Element) any { v, _ := ParseRoster(e); return v }},
 	{name: "register", value: Register{
 		Instructions: "Fill in", Registered: true, Fields: []RegisterField{{"nick", "julie"}, {"password", ""}},
 		Form: &component.Form{Type: component.FormAsk, Title: "Register", Fields: []component.FormField{{Var: "nick"}}},

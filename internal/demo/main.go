@@ -1,9 +1,10 @@
-// Demo shows transportd at work: it starts Prosody, InspIRCd with services and
+// Demo shows transportd at work: it starts Prosody, the servers of a network and
 // transportd in a throw-away folder on loopback, and lets a user of each side talk
 // to the other. On a terminal it then stays up, so that one can log in by hand,
 // until Ctrl-C; without one it ends, with code 0 only if nothing went missing.
 //
-//	demo -transportd bin/transportd
+//	demo -transportd bin/transportd -network irc
+//	demo -transportd bin/transportd -network matrix
 package main
 
 import (
@@ -14,7 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"sync"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,20 +24,20 @@ import (
 	"transportd/internal/testenv"
 )
 
-const (
-	domain  = "irc.localhost" // the gateway's
-	network = "demo"
-	channel = "#garden"
-)
-
 func main() {
 	binary := flag.String("transportd", "bin/transportd", "the transportd to `run`")
+	network := flag.String("network", "irc", "what to show: irc or matrix")
 	stay := flag.Bool("stay", isTerminal(os.Stdin) && isTerminal(os.Stdout), "stay up after the conversation")
 	flag.Parse()
+	there := map[string]otherSide{"irc": &ircNetwork{}, "matrix": &matrixNetwork{}}[*network]
+	if there == nil {
+		fmt.Fprintf(os.Stderr, "demo: there is no network %q: irc or matrix\n", *network)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	out := newScreen(os.Stdout, isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "")
-	if err := demo(ctx, out, options{binary: *binary, stay: *stay, script: script, patience: 20 * time.Second}); err != nil {
+	if err := demo(ctx, out, there, options{binary: *binary, stay: *stay, patience: 20 * time.Second}); err != nil {
 		out.fail(err)
 		stop()
 		os.Exit(1)
@@ -48,16 +49,40 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// options say what is played, and with which transportd.
+// options say how it is played, and with which transportd.
 type options struct {
 	binary   string
-	stay     bool // after the conversation, until ctx is done
-	script   []step
+	stay     bool          // after the conversation, until ctx is done
 	patience time.Duration // for one thing to arrive
 }
 
+// An otherSide is the other side of the gateway: its servers, and the people on it. Its
+// methods are called in this order, one at a time.
+type otherSide interface {
+	name() string // as it stands in the lines
+	domain() string
+	servers(ctx context.Context, s *stage) []server
+	gateway() testenv.GatewayOptions // what is particular to it
+	// enter logs everybody in who is on it, and alice's other side is there; leave
+	// ends that.
+	enter(ctx context.Context, s *stage) error
+	leave()
+	title() string
+	script() []step
+	// invite says how to log in by hand, and to whom one then speaks: keepCompany
+	// answers until ctx is done.
+	invite() (table [][2]string, last string)
+	keepCompany(ctx context.Context)
+}
+
+// server is one to start.
+type server struct {
+	name  string
+	start func() error
+}
+
 // demo runs all of it. Whatever happens, nothing stays behind.
-func demo(ctx context.Context, out *screen, o options) (err error) {
+func demo(ctx context.Context, out *screen, n otherSide, o options) (err error) {
 	binary, err := filepath.Abs(o.binary)
 	if err != nil {
 		return err
@@ -67,9 +92,9 @@ func demo(ctx context.Context, out *screen, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, env.Close()) }()
-	s, err := start(ctx, out, env, binary)
-	if err == nil {
-		err = s.converse(ctx, o.script, o.patience)
+	s := &stage{out: out, env: env, network: n}
+	if err = s.start(ctx, binary); err == nil {
+		err = s.converse(ctx, o.patience)
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
@@ -77,8 +102,15 @@ func demo(ctx context.Context, out *screen, o options) (err error) {
 	if err != nil || !o.stay {
 		return err
 	}
-	s.invite()
-	s.keepCompany(ctx)
+	table, last := n.invite()
+	out.title("Your turn")
+	out.table(slices.Concat([][2]string{
+		{"JID", "you@" + testenv.Domain},
+		{"password", "you"},
+		{"server", fmt.Sprintf("%s, port %d (STARTTLS with a certificate of its own: accept it, or turn TLS off)", testenv.Host, s.xmpp.C2S)},
+	}, table))
+	out.line("\n" + last + " Ctrl-C ends everything.")
+	n.keepCompany(ctx)
 	out.line("\nLeaving. Nothing stays behind.")
 	return nil
 }
@@ -86,82 +118,40 @@ func demo(ctx context.Context, out *screen, o options) (err error) {
 // stage is what the demonstration plays on.
 type stage struct {
 	out     *screen
+	env     *testenv.Env
+	network otherSide
 	xmpp    *testenv.XMPPServer
-	irc     *testenv.IRCServer
 	gateway *testenv.Gateway
 	clients *testenv.XMPPClients
+	alice   *testenv.XMPPClient
 }
 
 // start brings up the servers, side by side, and transportd between them.
-func start(ctx context.Context, out *screen, env *testenv.Env, binary string) (*stage, error) {
-	out.title("Starting, on loopback, in " + env.Dir())
-	s := &stage{out: out}
-	var wg sync.WaitGroup
-	errs := make([]error, 3)
-	for i, f := range []func() error{
+func (s *stage) start(ctx context.Context, binary string) error {
+	s.out.title("Starting, on loopback, in " + s.env.Dir())
+	domain := s.network.domain()
+	starts := []func() error{
 		func() error {
-			return out.timed("Prosody, the XMPP server", func() (err error) {
-				s.xmpp, err = env.StartProsody(ctx, testenv.XMPPOptions{Components: []string{domain}, Users: []string{"alice", "you"}})
-				return err
-			})
-		},
-		func() error {
-			return out.timed("InspIRCd, the IRC server, with NickServ", func() (err error) {
-				s.irc, err = env.StartInspIRCd(ctx)
+			return s.out.timed("Prosody, the XMPP server", func() (err error) {
+				s.xmpp, err = s.env.StartProsody(ctx, testenv.XMPPOptions{Components: []string{domain}, Users: []string{"alice", "you"}})
 				return err
 			})
 		},
 		func() (err error) {
-			s.clients, err = env.StartXMPPClients()
+			s.clients, err = s.env.StartXMPPClients()
 			return err
 		},
-	} {
-		wg.Go(func() { errs[i] = f() })
 	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	for _, server := range s.network.servers(ctx, s) {
+		starts = append(starts, func() error { return s.out.timed(server.name, server.start) })
 	}
-	return s, out.timed("transportd, the gateway "+domain, func() (err error) {
-		s.gateway, err = env.StartTransportd(ctx, testenv.GatewayOptions{
-			Domain: domain, XMPP: s.xmpp, Binary: binary,
-			Networks: []testenv.Network{{Name: network, Server: s.irc, TLS: true}},
-		})
+	if err := testenv.Together(starts...); err != nil {
+		return err
+	}
+	return s.out.timed("transportd, the gateway "+domain, func() (err error) {
+		o := s.network.gateway()
+		o.Domain, o.XMPP, o.Binary = domain, s.xmpp, binary
+		s.gateway, err = s.env.StartTransportd(ctx, o)
 		return err
 	})
-}
-
-// invite says how to log in by hand.
-func (s *stage) invite() {
-	s.out.title("Your turn")
-	s.out.table([][2]string{
-		{"JID", "you@" + testenv.Domain},
-		{"password", "you"},
-		{"server", fmt.Sprintf("%s, port %d (STARTTLS with a certificate of its own: accept it, or turn TLS off)", testenv.Host, s.xmpp.C2S)},
-		{"join the room", room},
-		{"talk to bob", "bob%" + network + "@" + domain},
-		{"register", "write “help” to " + domain},
-		{"from IRC", fmt.Sprintf("%s, port %d, or %d with TLS", s.irc.Host, s.irc.Plain, s.irc.TLS)},
-	})
-	s.out.line("\nbob waits in " + channel + ". Ctrl-C ends everything.")
-}
-
-// keepCompany has bob answer whoever speaks, until ctx is done.
-func (s *stage) keepCompany(ctx context.Context) {
-	bob, err := testenv.DialIRC(ctx, s.irc.Address(), "bob")
-	if err != nil || bob.Join(ctx, channel) != nil {
-		<-ctx.Done()
-		return
-	}
-	defer bob.Close()
-	for {
-		line, err := bob.Expect(ctx, `^:[^!]+!\S+ (JOIN|PRIVMSG) `)
-		if err != nil {
-			<-ctx.Done()
-			return
-		}
-		if to, text, ok := answer(line); ok {
-			bob.Sendf("PRIVMSG %s :%s", to, text)
-		}
-	}
 }

@@ -79,51 +79,28 @@ func gone(t *testing.T, out string) {
 	}
 }
 
+// short is a network of whose script only the beginning is played, and then something
+// that cannot arrive.
+type short struct{ *ircNetwork }
+
+func (n short) script() []step {
+	return []step{n.ircNetwork.script()[0], {toXMPP, "bob", "says nothing", "bob: something",
+		types(n.bob, "PING x"), n.hears(testenv.Message(testenv.Body("something")))}}
+}
+
 func TestDemo(t *testing.T) {
 	binary := build(t)
-	t.Run("without a terminal", func(t *testing.T) {
-		out := newOutput()
-		err := demo(t.Context(), newScreen(out, false), options{binary: binary, script: script, patience: time.Minute})
-		text := out.String()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, text)
-		}
-		if n := strings.Count(text, " ms\n"); n != len(script) || strings.Contains(text, "missing") || strings.Contains(text, "\x1b") {
-			t.Errorf("%d of %d lines:\n%s", n, len(script), text)
-		}
-		gone(t, text)
-	})
-	t.Run("until Ctrl-C", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		out := newOutput()
-		ended := make(chan error, 1)
-		go func() {
-			ended <- demo(ctx, newScreen(out, true), options{binary: binary, stay: true, script: script, patience: time.Minute})
-		}()
-		select {
-		case <-out.seen:
-		case err := <-ended:
-			t.Fatalf("it ended by itself: %v\n%s", err, out)
-		case <-time.After(2 * time.Minute):
-			t.Fatalf("it does not get there:\n%s", out)
-		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		text := out.String()
-		for _, want := range []string{"you@localhost", "password", room, "port", "\x1b["} {
-			if !strings.Contains(text, want) {
-				t.Errorf("%q is not shown:\n%s", want, text)
-			}
-		}
-		gone(t, text)
-	})
+	for _, network := range []func() otherSide{
+		func() otherSide { return &ircNetwork{} },
+		func() otherSide { return &matrixNetwork{} },
+	} {
+		name := network().name()
+		t.Run(name+" without a terminal", func(t *testing.T) { playedOnce(t, binary, network()) })
+		t.Run(name+" until Ctrl-C", func(t *testing.T) { playedOn(t, binary, network()) })
+	}
 	t.Run("something goes missing", func(t *testing.T) {
 		out := newOutput()
-		short := []step{script[0], {"bob", "says nothing", "bob: something", bob("PING x"), onXMPP(testenv.Message(testenv.Body("something")))}}
-		err := demo(t.Context(), newScreen(out, false), options{binary: binary, script: short, patience: 5 * time.Second})
+		err := demo(t.Context(), newScreen(out, false), short{&ircNetwork{}}, options{binary: binary, patience: 5 * time.Second})
 		if err == nil || !strings.Contains(err.Error(), "1 of 2") || !strings.Contains(out.String(), "missing") {
 			t.Errorf("%v\n%s", err, out)
 		}
@@ -131,10 +108,53 @@ func TestDemo(t *testing.T) {
 	})
 }
 
+// playedOnce plays without a terminal.
+func playedOnce(t *testing.T, binary string, n otherSide) {
+	out := newOutput()
+	err := demo(t.Context(), newScreen(out, false), n, options{binary: binary, patience: time.Minute})
+	text := out.String()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if got, want := strings.Count(text, " ms\n"), len(n.script()); got != want || strings.Contains(text, "missing") || strings.Contains(text, "\x1b") {
+		t.Errorf("%d of %d lines:\n%s", got, want, text)
+	}
+	gone(t, text)
+}
+
+// playedOn plays on a terminal, until Ctrl-C.
+func playedOn(t *testing.T, binary string, n otherSide) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := newOutput()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- demo(ctx, newScreen(out, true), n, options{binary: binary, stay: true, patience: time.Minute})
+	}()
+	select {
+	case <-out.seen:
+	case err := <-ended:
+		t.Fatalf("it ended by itself: %v\n%s", err, out)
+	case <-time.After(5 * time.Minute): // a homeserver may have to be built
+		t.Fatalf("it does not get there:\n%s", out)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	text := out.String()
+	for _, want := range []string{"you@localhost", "password", "#garden%", "port", "\x1b["} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not shown:\n%s", want, text)
+		}
+	}
+	gone(t, text)
+}
+
 // A demonstration without a gateway fails too.
 func TestDemoFails(t *testing.T) {
 	out := newOutput()
-	if err := demo(t.Context(), newScreen(out, false), options{binary: "/bin/false", script: script}); err == nil {
+	if err := demo(t.Context(), newScreen(out, false), &ircNetwork{}, options{binary: "/bin/false"}); err == nil {
 		t.Errorf("no error with a gateway that does not run:\n%s", out)
 	}
 	gone(t, out.String())

@@ -64,33 +64,22 @@ func (s *screen) timed(what string, f func() error) error {
 	return err
 }
 
-// step shows one step: who did what where, what the other side saw, and how long
-// that took.
-func (s *screen) step(st step, took time.Duration, err error) {
-	from, to := s.side("IRC "), s.side("XMPP")
-	if strings.HasPrefix(st.who, "ali") {
-		from, to = to, from
-		if strings.Contains(st.sees, "her own line") || strings.Contains(st.sees, "knows it") {
-			to = from
-		}
-	}
+// step shows one step on a network: who did what where, what the other side saw, and
+// how long that took.
+func (s *screen) step(network string, st step, took time.Duration, err error) {
+	width := max(utf8.RuneCountInString(network), len("XMPP"))
+	there, here := s.paint(pink, pad(network, width)), s.paint(blue, pad("XMPP", width))
+	sides := map[way][2]string{toNetwork: {here, there}, toXMPP: {there, here}, onXMPP: {here, here}, onNetwork: {there, there}}[st.way]
 	mark, time := s.paint(green, "✓"), fmt.Sprintf("%7.1f ms", float64(took.Microseconds())/1000)
 	if err != nil {
 		mark, time = s.paint(red, "✗"), s.paint(red, "missing")
 	}
-	s.line(fmt.Sprintf("  %s  %s %s %s  %s  %s %s %s", mark, from, pad(st.who, 7), pad(st.does, 27), s.paint(dim, "→"), to, pad(st.sees, 42), s.paint(dim, time)))
-}
-
-func (s *screen) side(name string) string {
-	if strings.TrimSpace(name) == "IRC" {
-		return s.paint(pink, name)
-	}
-	return s.paint(blue, name)
+	s.line(fmt.Sprintf("  %s  %s %s %s  %s  %s %s %s", mark, sides[0], pad(st.who, 7), pad(st.does, 27), s.paint(dim, "→"), sides[1], pad(st.sees, 42), s.paint(dim, time)))
 }
 
 // table shows names and values in two columns.
 func (s *screen) table(rows [][2]string) {
 	for _, r := range rows {
-		s.line("  " + s.paint(dim, pad(r[0], 15)) + r[1])
+		s.line("  " + s.paint(dim, pad(r[0], 17)) + r[1])
 	}
 }

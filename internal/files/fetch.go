@@ -37,6 +37,19 @@ func NewFetcher(max int64, allowPrivate bool) *Fetcher {
 	if max <= 0 {
 		max = DefaultSize
 	}
+	return &Fetcher{max: max, client: &http.Client{
+		Transport: transport(allowPrivate),
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return errors.New("too many redirects")
+			}
+			return checkURL(req.URL)
+		},
+	}}
+}
+
+// transport goes to public addresses only, unless private ones are allowed.
+func transport(allowPrivate bool) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTime}
 	if !allowPrivate {
 		dialer.Control = func(_, address string, _ syscall.RawConn) error {
@@ -47,19 +60,11 @@ func NewFetcher(max int64, allowPrivate bool) *Fetcher {
 			return guard.PublicOnly(where.Addr())
 		}
 	}
-	return &Fetcher{max: max, client: &http.Client{
-		Transport: &http.Transport{
-			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTime,
-			ResponseHeaderTimeout: stallTime, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2,
-			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
-		},
-		CheckRedirect: func(req *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return errors.New("too many redirects")
-			}
-			return checkURL(req.URL)
-		},
-	}}
+	return &http.Transport{
+		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: dialTime,
+		ResponseHeaderTimeout: stallTime, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2,
+		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
+	}
 }
 
 // errAddress is an address that no file is read from.

@@ -80,7 +80,10 @@ func parseToken(key []byte, gateway, token string) (Target, error) {
 }
 
 // fileName is a file's name as the last part of a link: clients show it.
-func fileName(name string) string {
+func fileName(name string) string { return url.PathEscape(plainName(name)) }
+
+// plainName is a file's name without what a name cannot have somewhere.
+func plainName(name string) string {
 	name = strings.Map(func(r rune) rune {
 		if r < ' ' || strings.ContainsRune(`/\<>:"|?*`, r) || r == 0x7f {
 			return '_'
@@ -93,5 +96,5 @@ func fileName(name string) string {
 	if len(name) > 120 { // keep the end, which says what it is
 		name = strings.ToValidUTF8(name[len(name)-120:], "")
 	}
-	return url.PathEscape(name)
+	return name
 }

@@ -40,13 +40,13 @@ type Server struct {
 
 	listener net.Listener
 	mu       sync.Mutex
-	gateways map[string]source // by component domain
+	gateways map[string]origin // by component domain
 	reading  int
 	users    map[string]int
 }
 
-// source is where a gateway's files come from.
-type source struct {
+// origin is where a gateway's files come from.
+type origin struct {
 	key  []byte
 	open Opener
 }
@@ -57,9 +57,9 @@ func (s *Server) Serve(domain string, key []byte, open Opener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gateways == nil {
-		s.gateways, s.users = make(map[string]source), make(map[string]int)
+		s.gateways, s.users = make(map[string]origin), make(map[string]int)
 	}
-	s.gateways[domain] = source{key, open}
+	s.gateways[domain] = origin{key, open}
 }
 
 // Link is where a file can be read: by whoever has the link, through the account of
@@ -140,16 +140,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // target reads the path of a link: the gateway, the token, and a name that means
 // nothing.
-func (s *Server) target(path string) (Target, source, bool) {
+func (s *Server) target(path string) (Target, origin, bool) {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	if len(parts) != 3 {
-		return Target{}, source{}, false
+		return Target{}, origin{}, false
 	}
 	s.mu.Lock()
 	src, ok := s.gateways[parts[0]]
 	s.mu.Unlock()
 	if !ok {
-		return Target{}, source{}, false
+		return Target{}, origin{}, false
 	}
 	t, err := parseToken(src.key, parts[0], parts[1])
 	return t, src, err == nil
@@ -210,13 +210,7 @@ func (s *Server) hand(ctx context.Context, cancel context.CancelFunc, w http.Res
 		http.Error(w, "The file is larger than the gateway hands out.", http.StatusRequestEntityTooLarge)
 		return
 	}
-	typ := cleanType(t.Type)
-	if typ == "" {
-		typ = cleanType(m.Type)
-	}
-	if typ == "" {
-		typ = "application/octet-stream"
-	}
+	typ := typeOf(t.Type, m.Type)
 	h := w.Header()
 	h.Set("Content-Type", typ)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -238,6 +232,16 @@ func (s *Server) hand(ctx context.Context, cancel context.CancelFunc, w http.Res
 		s.Log.Info("a file was handed out in part", "user", t.User, "network", t.Network, "error", err)
 		panic(http.ErrAbortHandler) // the client must not take it for the whole
 	}
+}
+
+// typeOf is the media type of a file: as its sender said, or its network.
+func typeOf(said, network string) string {
+	for _, t := range []string{said, network} {
+		if t = cleanType(t); t != "" {
+			return t
+		}
+	}
+	return "application/octet-stream"
 }
 
 // cleanType is a media type without what it does not need; empty where it is none.

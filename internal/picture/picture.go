@@ -21,14 +21,18 @@ const (
 	MaxOutput = 128 << 10
 	// MaxSide is the longer side of what Clean returns, in pixels.
 	MaxSide = 192
+	// ThumbnailSide is the longer side of what Thumbnail returns, in pixels.
+	ThumbnailSide = 480
 
 	maxPixels = 4 << 20 // of what is decoded: a progressive JPEG takes 16 bytes for each
 )
 
 // Errors of Clean.
 var (
-	ErrKind  = errors.New("picture: not a PNG, JPEG or GIF picture")
-	ErrLarge = errors.New("picture: too large")
+	ErrKind   = errors.New("picture: not a PNG, JPEG or GIF picture")
+	ErrLarge  = errors.New("picture: too large")
+	ErrSmall  = errors.New("picture: no larger than its thumbnail would be")
+	ErrTurned = errors.New("picture: to be shown turned")
 )
 
 // decoding is held by who decodes: one picture at a time bounds the memory.
@@ -39,20 +43,54 @@ var decoding = make(chan struct{}, 1)
 // says is judged before anything is decoded. It blocks while r does, and while
 // another picture is decoded until ctx ends.
 func Clean(ctx context.Context, r io.Reader) (data []byte, mediaType string, err error) {
-	raw, err := io.ReadAll(io.LimitReader(r, MaxInput+1))
+	raw, _, err := read(r)
 	if err != nil {
 		return nil, "", err
 	}
+	return redraw(ctx, raw, MaxSide)
+}
+
+// Thumbnail is Clean for a picture that is there in full too: scaled down to
+// ThumbnailSide, and not at all where it is smaller, or shown turned by what its
+// camera says (Exif).
+func Thumbnail(ctx context.Context, r io.Reader) (data []byte, mediaType string, size image.Point, err error) {
+	raw, head, err := read(r)
+	switch {
+	case err != nil:
+		return nil, "", image.Point{}, err
+	case max(head.Width, head.Height) <= ThumbnailSide:
+		return nil, "", image.Point{}, ErrSmall
+	case turned(raw):
+		return nil, "", image.Point{}, ErrTurned
+	}
+	if data, mediaType, err = redraw(ctx, raw, ThumbnailSide); err != nil {
+		return nil, "", image.Point{}, err
+	}
+	drawn, _, err := image.DecodeConfig(bytes.NewReader(data))
+	return data, mediaType, image.Pt(drawn.Width, drawn.Height), err
+}
+
+// read reads a picture, and what its header says.
+func read(r io.Reader) ([]byte, image.Config, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, MaxInput+1))
+	if err != nil {
+		return nil, image.Config{}, err
+	}
 	if len(raw) > MaxInput {
-		return nil, "", ErrLarge
+		return nil, image.Config{}, ErrLarge
 	}
 	head, _, err := image.DecodeConfig(bytes.NewReader(raw))
 	if err != nil || head.Width <= 0 || head.Height <= 0 {
-		return nil, "", ErrKind
+		return nil, head, ErrKind
 	}
 	if head.Width > maxPixels || head.Height > maxPixels || head.Width*head.Height > maxPixels {
-		return nil, "", ErrLarge
+		return nil, head, ErrLarge
 	}
+	return raw, head, nil
+}
+
+// redraw decodes a picture and draws it anew, with its longer side at most side pixels.
+func redraw(ctx context.Context, raw []byte, longest int) (data []byte, mediaType string, err error) {
 	select {
 	case decoding <- struct{}{}:
 		defer func() { <-decoding }()
@@ -66,7 +104,7 @@ func Clean(ctx context.Context, r io.Reader) (data []byte, mediaType string, err
 	if src.Bounds().Empty() {
 		return nil, "", ErrKind
 	}
-	for side := MaxSide; side >= MaxSide/4; side /= 2 {
+	for side := longest; side >= longest/4; side /= 2 {
 		if data, mediaType, err = encode(scale(src, side)); err != nil {
 			return nil, "", err
 		}

@@ -36,7 +36,9 @@ type GatewayOptions struct {
 	Networks []Network
 	// Matrix: what is served is Matrix, and Networks does not count.
 	Matrix bool
-	Binary string // a built transportd; empty: what Build made
+	// NoUpload: files of Matrix are not copied to the XMPP server.
+	NoUpload bool
+	Binary   string // a built transportd; empty: what Build made
 	// Via is a way to the XMPP server's component port; empty: straight.
 	Via string
 	// Prepare is called before the first start with the paths of the database and of
@@ -51,6 +53,7 @@ type GatewayOptions struct {
 type Gateway struct {
 	*Server
 	Domain string
+	Files  string // base URL of its links to files; Matrix only
 	health string // base URL of the health and metrics endpoints
 }
 
@@ -80,6 +83,7 @@ func (e *Env) Binary() string { return filepath.Join(e.dir, "transportd") }
 type gatewayConfig struct {
 	Dir, Domain, UserDomain, XMPP, Secret, CA, Health string
 	Driver                                            string
+	Files, Upload                                     string
 	Closed                                            string
 	Networks                                          []networkConfig
 }
@@ -139,11 +143,14 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 		return nil, err
 	}
 	g := &Gateway{Domain: o.Domain}
-	g.Server, err = e.launch(ctx, "transportd", 1, func(dir string, ports []int) (func() *exec.Cmd, error) {
+	g.Server, err = e.launch(ctx, "transportd", 2, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		c := gatewayConfig{
 			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
 			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
-			Driver: "irc",
+			Driver: "irc", Files: Address(ports[1]), Upload: "auto",
+		}
+		if o.NoUpload {
+			c.Upload = "off"
 		}
 		if o.Matrix {
 			c.Driver, o.Networks = "matrix", nil
@@ -164,7 +171,7 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 	if err != nil {
 		return nil, err
 	}
-	g.health = "http://" + Address(g.ports[0])
+	g.health, g.Files = "http://"+Address(g.ports[0]), "http://"+Address(g.ports[1])
 	return g, g.AwaitReady(ctx)
 }
 

@@ -11,7 +11,13 @@ key_file = "{{.Dir}}/transportd.key"
 
 [ops]
 listen = "{{.Health}}"
-
+{{if eq .Driver "matrix"}}
+[files]
+listen = "{{.Files}}"
+url = "http://{{.Files}}"
+upload = "{{.Upload}}"
+allow_private = true
+{{end}}
 [[gateways]]
 name = "{{.Driver}}"
 domain = "{{.Domain}}"

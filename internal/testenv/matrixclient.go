@@ -7,12 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 //go:embed matrixclient.py
@@ -68,7 +70,8 @@ type matrixReport struct {
 	Error string
 
 	Client string
-	Down   string // why the client does not sync any more
+	T      float64 // when it came, seconds
+	Down   string  // why the client does not sync any more
 	Event  *MatrixEvent
 }
 
@@ -101,6 +104,8 @@ func (m *MatrixClients) report(r matrixReport) {
 	case client != nil && r.Down != "":
 		client.in.close(errors.New("the client does not sync any more: " + r.Down))
 	case client != nil && r.Event != nil:
+		sec, frac := math.Modf(r.T)
+		r.Event.At = time.Unix(int64(sec), int64(frac*1e9))
 		client.in.put(*r.Event)
 	}
 }

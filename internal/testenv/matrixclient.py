@@ -2,7 +2,7 @@
 
 Calls:    {"call": N, "op": OP, "client": ID, ...}    see the functions of Client
 Reports:  {"call": N, "ok": ...} or {"call": N, "error": WORDS}    the answer to call N
-          {"client": ID, "event": {...}}    one thing of a sync, in the order of the sync
+          {"client": ID, "t": SECONDS, "event": {...}}    one thing of a sync, in the order of the sync
           {"client": ID, "down": WORDS}    the client syncs no more
 Calls of one client may overlap; whoever wants an order waits for the answer.
 """
@@ -14,6 +14,7 @@ import logging
 import os
 import ssl
 import sys
+import time
 
 import nio
 from nio.crypto import decrypt_attachment
@@ -137,7 +138,7 @@ class Client:
             self.tell("ephemeral", room, {"type": "m.receipt", "content": content})
 
     def tell(self, kind, room, source, encrypted=False):
-        report(client=self.name, event={**source, "kind": kind, "room_id": room, "encrypted": encrypted})
+        report(client=self.name, t=time.time(), event={**source, "kind": kind, "room_id": room, "encrypted": encrypted})
 
     async def logout(self):
         self.task.cancel()

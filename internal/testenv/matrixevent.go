@@ -26,6 +26,8 @@ type MatrixEvent struct {
 	// not has the type m.room.encrypted.
 	Encrypted bool  `json:"encrypted"`
 	Stamp     int64 `json:"origin_server_ts"` // milliseconds; see Time
+	// At is when the client got it.
+	At time.Time `json:"-"`
 }
 
 // Time is when the sender's homeserver took it.

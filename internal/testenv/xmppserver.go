@@ -32,7 +32,13 @@ type XMPPOptions struct {
 	// read and write their rosters, send messages from them, see their presence, and
 	// ask their personal eventing service (XEP-0163) as they would.
 	Privileged []string
+	// Upload is the largest file, in bytes, that UploadDomain takes (XEP-0363), over HTTP
+	// without TLS and from components too; 0: there is no such service.
+	Upload int
 }
+
+// UploadDomain is where the XMPP servers keep files.
+const UploadDomain = "upload." + Domain
 
 // XMPPServer is a running Prosody or ejabberd.
 type XMPPServer struct {
@@ -84,6 +90,8 @@ type xmppConfig struct {
 	Components                           []string
 	Rooms                                string
 	Privileged                           []string
+	Upload                               int
+	UploadDomain                         string
 }
 
 // render fills a configuration template into dir/name.
@@ -115,7 +123,7 @@ func (e *Env) StartProsody(ctx context.Context, o XMPPOptions) (*XMPPServer, err
 		conf, err := e.render(prosodyConfig, dir, "prosody.cfg.lua", xmppConfig{
 			Dir: dir, Host: Host, Domain: Domain, Secret: Secret, Cert: cert, Key: key,
 			C2S: ports[0], Component: ports[1], HTTP: ports[2], Components: o.Components, Rooms: o.Rooms,
-			Privileged: o.Privileged,
+			Privileged: o.Privileged, Upload: o.Upload, UploadDomain: UploadDomain,
 		})
 		return func() *exec.Cmd { return exec.Command(bin, "-F", "--config", conf) }, err
 	})
@@ -179,6 +187,11 @@ Component "{{.}}"
   modules_enabled = { "privilege" }
 {{- end}}
 {{end}}
+{{- if .Upload}}
+Component "{{.UploadDomain}}" "http_file_share"
+  http_host = "{{.Host}}"
+  http_file_share_size_limit = {{.Upload}}
+{{end}}
 {{- if .Rooms}}
 Component "{{.Rooms}}" "muc"
   modules_enabled = { "muc_mam" }
@@ -206,6 +219,7 @@ func (e *Env) StartEjabberd(ctx context.Context, o XMPPOptions) (*XMPPServer, er
 		conf, err := e.render(ejabberdConfig, dir, "ejabberd.yml", xmppConfig{
 			Dir: dir, Host: Host, Domain: Domain, Secret: Secret, Cert: cert, Key: key,
 			C2S: ports[0], Component: ports[1], HTTP: ports[2], Components: o.Components,
+			Upload: o.Upload, UploadDomain: UploadDomain,
 		})
 		return func() *exec.Cmd {
 			// +sbwt none: its schedulers must not spin on a machine that others use.
@@ -270,7 +284,7 @@ listen:
 {{- range .Components}}
       "{{.}}": { password: "{{$.Secret}}" }
 {{- end}}
-  - { port: {{.HTTP}}, ip: "{{.Host}}", module: ejabberd_http, request_handlers: { /api: mod_http_api } }
+  - { port: {{.HTTP}}, ip: "{{.Host}}", module: ejabberd_http, request_handlers: { /api: mod_http_api{{if .Upload}}, /upload: mod_http_upload{{end}} } }
 modules:
   mod_adhoc: {}
   mod_admin_extra: {}
@@ -279,6 +293,9 @@ modules:
   mod_carboncopy: {}
   mod_disco: {}
   mod_http_api: {}
+{{- if .Upload}}
+  mod_http_upload: { host: "{{.UploadDomain}}", put_url: "http://{{.Host}}:{{.HTTP}}/upload", docroot: "{{.Dir}}/upload", access: all, max_size: {{.Upload}} }
+{{- end}}
   mod_last: {}
   mod_mam: { default: always }
   mod_offline: {}

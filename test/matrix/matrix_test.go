@@ -60,6 +60,17 @@ func TestRoom(t *testing.T) {
 		p.id(p.anna.Redact(p.wait(), garden, annas, "wrong"))
 		p.expect(Message(FromBare(room), hasAttr("urn:xmpp:message-retract:1", "retract", "id", stanzaIDOf(heard))))
 
+		// The archive tells who said what, and can be asked by that.
+		p.send(`<iq type='set' id='%s' to='%s'><query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>`+
+			`<field var='with'><value>%s</value></field></x></query></iq>`, p.xmpp.NewID(), room, p.annaAddress)
+		ofAnna := hasAttr("http://jabber.org/protocol/muc#user", "item", "jid", p.annaAddress)
+		p.expect(Message(Has("urn:xmpp:mam:2", "result"), Has("jabber:client", "subject"), ofAnna))
+		p.expect(Message(Has("urn:xmpp:mam:2", "result"), Where("before ben", func(n *Node) bool { return n.First("body") != nil && n.First("body").Text == "before ben" }), ofAnna))
+		p.expect(IQ(Has("urn:xmpp:mam:2", "fin")))
+		if s, seen := p.xmpp.Seen(Message(Has("urn:xmpp:mam:2", "result"), Not(ofAnna))); seen {
+			p.Errorf("asked for what anna said, the archive told %s", s)
+		}
+
 		p.try(p.anna.Kick(p.wait(), garden, p.benID, "enough"))
 		p.expect(Presence(FromBare(room), Type("unavailable"), Status("110", "307")))
 	})

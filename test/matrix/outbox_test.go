@@ -28,7 +28,7 @@ func alone(t *testing.T) (*world, *site) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	s := &site{name: "prosody"}
+	s := &site{name: "prosody", domain: domain}
 	err = Together(
 		func() (err error) {
 			s.server, err = env.StartProsody(ctx, XMPPOptions{Components: []string{domain}})

@@ -1,8 +1,11 @@
 package ircconn
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ergochat/irc-go/ircutils"
@@ -97,6 +100,27 @@ func (c *Conn) tryMechanism() {
 	c.control(Line{Command: "AUTHENTICATE", Params: []string{mechanism}})
 }
 
+// maxIterations bounds the work a server may ask for with its first challenge: some
+// tenths of a second, in which the connection's reader does nothing else. Services
+// ask for 4096 to 64000.
+const maxIterations = 1_000_000
+
+var errIterations = errors.New("the server asks for too much work")
+
+// iterations reads the i= of a first challenge (RFC 5802 section 7), 0 when there is none.
+func iterations(challenge []byte) int {
+	for field := range strings.SplitSeq(string(challenge), ",") {
+		if n, ok := strings.CutPrefix(field, "i="); ok {
+			count, err := strconv.Atoi(n)
+			if errors.Is(err, strconv.ErrRange) {
+				return math.MaxInt
+			}
+			return count
+		}
+	}
+	return 0
+}
+
 // scram is RFC 7677; the first challenge is empty.
 func (x *exchange) scram(o *SASL) (func([]byte) ([]byte, error), error) {
 	client, err := scram.SHA256.NewClient(o.Account, o.Password, "")
@@ -105,6 +129,9 @@ func (x *exchange) scram(o *SASL) (func([]byte) ([]byte, error), error) {
 	}
 	talk := client.NewConversation()
 	return func(challenge []byte) ([]byte, error) {
+		if iterations(challenge) > maxIterations {
+			return nil, errIterations
+		}
 		response, err := talk.Step(string(challenge))
 		if err != nil {
 			x.distrusted = talk.Done() || strings.HasPrefix(string(challenge), "v=")

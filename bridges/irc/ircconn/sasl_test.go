@@ -2,6 +2,7 @@ package ircconn
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -198,5 +199,30 @@ func TestSASLReturns(t *testing.T) {
 	await(t, c, "901")
 	if account, _ := c.Login(); account != "" {
 		t.Errorf("still logged in as %q", account)
+	}
+}
+
+// TestSASLTooMuchWork: a server can have us compute for hours with one line.
+func TestSASLTooMuchWork(t *testing.T) {
+	for _, count := range []string{"1000001", "2147483647", "99999999999999999999"} {
+		s := irctest.Start(t, irctest.Config{Accounts: map[string]string{"alice": "secret"}})
+		s.Hook("AUTHENTICATE", func(c *irctest.Client, m irctest.Msg) bool {
+			if m.Param(0) == ScramSHA256 || m.Param(0) == "*" {
+				return false
+			}
+			first, err := base64.StdEncoding.DecodeString(m.Param(0))
+			_, nonce, ok := strings.Cut(string(first), ",r=")
+			if err != nil || !ok {
+				t.Errorf("first message %q, %v", m.Param(0), err)
+			}
+			c.Send("AUTHENTICATE %s", base64.StdEncoding.EncodeToString([]byte("r="+nonce+"x,s=c2FsdA==,i="+count)))
+			return true
+		})
+		o := options(s)
+		o.SASL = &SASL{Account: "alice", Password: "secret", Required: true}
+		dialFailure(t, o, SASLFailed)
+		if n := s.Counters().Commands["AUTHENTICATE"]; n != 3 { // name, first, abort
+			t.Errorf("i=%s: %d AUTHENTICATE lines", count, n)
+		}
 	}
 }

@@ -1,0 +1,75 @@
+package matrix
+
+import (
+	"strings"
+	"testing"
+
+	. "transportd/internal/testenv"
+)
+
+// tablet is another client of ben's on Matrix.
+func (p *pair) tablet() *MatrixClient {
+	p.Helper()
+	name, _, _ := strings.Cut(strings.TrimPrefix(p.benID, "@"), ":")
+	return must[*MatrixClient](p)(shared.matrix.Login(p.wait(), shared.homeserver, name, "tablet"))
+}
+
+// asSent is for a copy of what ben says to somebody (XEP-0280 section 7).
+func asSent(to string, ms ...Match) Match {
+	return All(Has("urn:xmpp:carbons:2", "sent"), Where("a copy", func(n *Node) bool {
+		inner := n.First("forwarded").First("message")
+		return inner != nil && inner.Attr("to") == to && All(ms...).Holds(inner)
+	}))
+}
+
+// copies has ben's client ask for copies.
+func (p *pair) copies() {
+	p.Helper()
+	must[Stanza](p)(p.xmpp.Request(p.wait(), "set", p.xmpp.Bare, `<enable xmlns='urn:xmpp:carbons:2'/>`))
+}
+
+// TestOwnLines: what ben writes to anna with another client of Matrix is shown to him as
+// his, where the server lets it; where it does not he may be told of it.
+func TestOwnLines(t *testing.T) {
+	everywhere(t, "own", func(p *pair) {
+		chat := p.chat()
+		p.copies()
+		tablet := p.tablet()
+		if !p.privileged {
+			p.id(tablet.Say(p.wait(), chat, "not shown"))
+			p.hears(Sender(p.benID), Text("not shown"))
+			p.id(p.anna.Say(p.wait(), chat, "and then"))
+			p.expect(Message(FromBare(p.annaAddress), Body("and then")))
+			if got := p.xmpp.Received(Where("not shown", func(n *Node) bool { return strings.Contains(n.String(), "not shown") })); len(got) != 0 {
+				p.Errorf("shown without a privilege: %s", got)
+			}
+			p.send(`<message to='%s' type='chat'><body>defaults default default true</body></message>`, domain)
+			p.expect(Message(From(domain), BodyLike(`settings are stored`)))
+			p.id(tablet.Say(p.wait(), chat, "noted"))
+			p.expect(Message(FromBare(p.annaAddress), Body("You, elsewhere: noted")))
+			return
+		}
+		first := p.id(tablet.Say(p.wait(), chat, "from the tablet"))
+		p.expect(asSent(p.annaAddress, Body("from the tablet"), ID("own-"+first)))
+		p.id(tablet.Edit(p.wait(), chat, first, "from my tablet"))
+		p.expect(asSent(p.annaAddress, Body("from my tablet"), hasAttr("urn:xmpp:message-correct:0", "replace", "id", "own-"+first)))
+		p.id(p.anna.React(p.wait(), chat, first, "👍"))
+		p.expect(Message(FromBare(p.annaAddress), hasAttr("urn:xmpp:reactions:0", "reactions", "id", "own-"+first)))
+
+		// What was written while transportd was down comes with its time, once.
+		p.gateway.Kill9()
+		p.id(tablet.Say(p.wait(), chat, "while it was down"))
+		p.try(p.gateway.Start(p.wait()))
+		p.expect(asSent(p.annaAddress, Body("while it was down"), Delayed()))
+		p.id(p.anna.Say(p.wait(), chat, "the end"))
+		p.expect(Message(FromBare(p.annaAddress), Body("the end")))
+		for _, text := range []string{"from the tablet", "while it was down"} {
+			if got := p.xmpp.Received(asSent(p.annaAddress, Body(text))); len(got) != 1 {
+				p.Errorf("%q was shown %d times", text, len(got))
+			}
+			if got := p.anna.Received(InRoom(chat), Sender(p.benID), Text(text)); len(got) != 1 {
+				p.Errorf("%q was said %d times", text, len(got))
+			}
+		}
+	})
+}
