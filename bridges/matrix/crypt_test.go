@@ -212,6 +212,74 @@ func TestLateKey(t *testing.T) {
 	}
 }
 
+// held gives the link a device to which keys come late, and returns how to let them
+// come.
+func (l *linked) held() (come func()) {
+	slow := &late{cipher: l.net.machineNow()}
+	l.net.mu.Lock()
+	defer l.net.mu.Unlock()
+	l.net.machine = slow
+	return func() {
+		slow.came.Store(true)
+		l.net.mu.Lock()
+		var sessions []id.SessionID
+		for s := range l.net.unread {
+			sessions = append(sessions, s)
+		}
+		l.net.mu.Unlock()
+		for _, s := range sessions {
+			l.net.keyCame(s)
+		}
+	}
+}
+
+// TestLateKeyAfterRestart: what waits for its key waits over a restart, and is corrected
+// once, be it that the key came when nobody could be told or that it comes later; also
+// what was not to be read when the room was entered.
+func TestLateKeyAfterRestart(t *testing.T) {
+	for name, later := range map[string]bool{"the key is there": false, "the key comes later": true} {
+		t.Run(name, func(t *testing.T) {
+			srv := matrixtest.New(t)
+			bob, r := encryptedRoom(srv)
+			l := openLink(t, srv, Config{}, nil).online()
+			l.join(r)
+			p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			l.held()
+			first := p.say("this night")
+			l.heard(sealedText)
+			l.stop()
+			l.ended()
+			if waiting, err := l.kept.Load(t.Context(), stateUnread); err != nil || len(waiting) != 1 {
+				t.Fatalf("stored are %v, %v", waiting, err)
+			}
+			second := p.say("and this")
+			l = openLink(t, srv, Config{}, l.kept).online()
+			come := func() {}
+			if later {
+				come = l.held()
+			}
+			l.join(r)
+			come()
+			got, corrections := map[bridges.MessageID]string{}, 1
+			if later {
+				corrections = 2
+			}
+			for range corrections {
+				m := want(l, "a correction", func(m *bridges.Message) bool { return m.Replaces != "" })
+				got[m.Replaces] = m.Body
+			}
+			if got[bridges.MessageID(first)] != "this night" || later && got[bridges.MessageID(second)] != "and this" {
+				t.Errorf("corrected are %v", got)
+			}
+			p.say("good night")
+			l.heard("good night")
+			if waiting, err := l.kept.Load(t.Context(), stateUnread); err != nil || len(waiting) != 0 {
+				t.Errorf("stored are still %v, %v", waiting, err)
+			}
+		})
+	}
+}
+
 // TestRecovery: with the recovery key the gateway's session is one the account trusts,
 // and the key is not kept.
 func TestRecovery(t *testing.T) {

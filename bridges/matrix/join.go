@@ -197,10 +197,10 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	}
 	t.events = nil // nobody has been shown anything yet
 	n.mu.Unlock()
-	t.quick = true
+	t.quick, t.entering = true, true
 	messages := t.messages(ctx, r, history)
 	n.mu.Lock()
-	t.quick, t.replay = false, n.old
+	t.quick, t.entering, t.replay = false, false, n.old
 	ev := n.entered(r, ref, name, messages)
 	r.open = true
 	n.mu.Unlock()
@@ -226,6 +226,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	if r.seen.ID != "" {
 		t.put(stateSeen+string(r.id), r.seen)
 	}
+	n.reveal(func(_ id.SessionID, u unreadable) bool { return u.room == r.id })
 	return nil
 }
 

@@ -192,7 +192,7 @@ func (n *network) saveTokens(ctx context.Context, refresh, access string, expire
 
 // restore reads what is stored. The turn is held.
 func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) error {
-	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite); err != nil {
+	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateUnread); err != nil {
 		return err
 	}
 	stored := t.loaded
@@ -217,6 +217,8 @@ func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) err
 			}
 			n.rooms[r.id] = r
 			n.nameRoom(r)
+		case stateUnread:
+			n.restoreUnread(name, raw)
 		case stateInvite:
 			inv := &invite{}
 			if json.Unmarshal(raw, inv) == nil {

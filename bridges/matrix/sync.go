@@ -80,7 +80,9 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 		if e != nil {
 			return bridges.AsError(e)
 		}
-		n.caught()
+		if n.caught() { // keys may have come that nobody lived to make use of
+			n.reveal(func(id.SessionID, unreadable) bool { return true })
+		}
 		wait = pollTime
 	}
 }
@@ -164,15 +166,17 @@ func (n *network) setOld(old bool) {
 }
 
 // caught goes on with what waited for the first answer: nothing that comes from here on
-// was said before.
-func (n *network) caught() {
+// was said before. It tells whether that was the first answer.
+func (n *network) caught() (first bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.old = false
 	if !n.caughtUp {
 		n.caughtUp = true
 		n.work()
+		return true
 	}
+	return false
 }
 
 func (n *network) client() *mautrix.Client {
