@@ -18,6 +18,7 @@ type cipher interface {
 	OnKey(f func(id.RoomID, id.SessionID))
 	Sync(ctx context.Context, resp *mautrix.RespSync, since string)
 	Membership(ctx context.Context, ev *event.Event)
+	Reshare(ctx context.Context, room id.RoomID) error
 	Decrypt(ctx context.Context, ev *event.Event) (*event.Event, error)
 	Encrypt(ctx context.Context, room id.RoomID, typ event.Type, content any) (*event.EncryptedEventContent, error)
 	Request(ctx context.Context, ev *event.Event) error
@@ -85,7 +86,8 @@ func (n *network) Shared(user id.UserID) []id.RoomID {
 	defer n.mu.Unlock()
 	var out []id.RoomID
 	for rid, r := range n.rooms {
-		if _, face := r.Faces[user]; r.encrypted() && (face || r.people[user] != nil) {
+		_, face := r.Faces[user]
+		if r.encrypted() && (face || r.people == nil || r.people[user] != nil) { // nobody knows who is where nobody looks
 			out = append(out, rid)
 		}
 	}

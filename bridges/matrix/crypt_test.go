@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto"
@@ -55,11 +56,16 @@ type phone struct {
 
 func openPhone(t *testing.T, srv *matrixtest.Server, u *matrixtest.User, r *matrixtest.Room, users ...id.UserID) *phone {
 	t.Helper()
+	return openDevice(t, srv, u, "PHONE", r, users...)
+}
+
+func openDevice(t *testing.T, srv *matrixtest.Server, u *matrixtest.User, called string, r *matrixtest.Room, users ...id.UserID) *phone {
+	t.Helper()
 	cli, err := mautrix.NewClient(srv.URL, id.UserID(u.ID), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, device := u.Login("PHONE")
+	token, device := u.Login(called)
 	cli.Client, cli.DefaultHTTPRetries, cli.AccessToken, cli.DeviceID = srv.Client(), 0, token, id.DeviceID(device)
 	p := &phone{t: t, cli: cli, room: id.RoomID(r.ID), kept: &kept{}}
 	if p.mach, err = keys.Start(t.Context(), cli, p.kept, &balcony{p.room, users}); err != nil {
@@ -278,6 +284,89 @@ func TestLateKeyAfterRestart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNewDevice: a device that is new gets the key of the next line, even where the
+// homeserver did not tell of it when it was asked, and this process is another by then;
+// one that is gone gets none.
+func TestNewDevice(t *testing.T) {
+	for name, restart := range map[string]bool{"soon": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			srv := matrixtest.New(t)
+			bob, r := encryptedRoom(srv)
+			l := openLink(t, srv, Config{}, nil).online()
+			l.join(r)
+			p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			l.say(inRoom(r), "one")
+			p.hears("one")
+			broken := matrixtest.Broken(500)
+			broken.User, broken.Path = l.alice.ID, "/keys/query"
+			fault := srv.Inject(broken)
+			tablet := openDevice(t, srv, bob, "TABLET", r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			fault.Wait(t, 1)
+			if restart {
+				l.stop()
+				l.ended()
+				fault.Remove()
+				l = openLink(t, srv, Config{}, l.kept).online()
+				l.join(r)
+			} else {
+				fault.Remove()
+			}
+			l.say(inRoom(r), "two")
+			tablet.hears("two")
+			p.hears("two")
+		})
+	}
+}
+
+// TestUnansweredDevices: while the homeserver does not say which devices there are,
+// nothing is encrypted for those it said there were, and the line fails for certain.
+func TestUnansweredDevices(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := encryptedRoom(srv)
+	l := openLink(t, srv, Config{RetryFor: 2 * time.Second}, nil).online()
+	l.join(r)
+	p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+	l.say(inRoom(r), "one")
+	p.hears("one")
+	broken := matrixtest.Broken(500)
+	broken.User, broken.Path = l.alice.ID, "/keys/query"
+	fault := srv.Inject(broken)
+	openDevice(t, srv, bob, "TABLET", r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+	fault.Wait(t, 1)
+	ref := l.say(inRoom(r), "two")
+	if e := want(l, "Failed", func(e *bridges.Failed) bool { return e.Ref == ref }); e.Err.Uncertain {
+		t.Errorf("failed with %+v", e.Err)
+	}
+	if n := len(l.own(r, "m.room.encrypted")); n != 1 {
+		t.Errorf("%d lines were sent", n)
+	}
+}
+
+// TestJoinedInAGap: who came into the room while nobody looked can read what is said
+// next.
+func TestJoinedInAGap(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := encryptedRoom(srv)
+	carol := srv.User("carol")
+	l := openLink(t, srv, Config{}, nil).online()
+	l.join(r)
+	everybody := []id.UserID{id.UserID(bob.ID), id.UserID(l.alice.ID), id.UserID(carol.ID)}
+	p := openPhone(t, srv, bob, r, everybody...)
+	l.say(inRoom(r), "one")
+	p.hears("one")
+	l.stop()
+	l.ended()
+	carol.Join(r)
+	for range 2 * tail {
+		bob.Say(r, "noise")
+	}
+	l = openLink(t, srv, Config{}, l.kept).online()
+	l.join(r)
+	c := openPhone(t, srv, carol, r, everybody...)
+	l.say(inRoom(r), "two")
+	c.hears("two")
 }
 
 // TestRecovery: with the recovery key the gateway's session is one the account trusts,

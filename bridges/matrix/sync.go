@@ -270,6 +270,11 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	for _, ev := range jr.State.Events {
 		changed = t.state(ctx, r, ev, false) || changed
 	}
+	if m := n.machineNow(); m != nil && jr.Timeline.Limited && !t.first && r.encrypted() {
+		if err := m.Reshare(ctx, rid); err != nil { // who came and went may have been left out
+			n.log.Warn("matrix: a key is not renewed", "room", rid, "error", err)
+		}
+	}
 	n.mu.Lock()
 	if _, direct := n.directs[rid]; direct && changed {
 		t.updateContacts() // it may carry a chat from here on

@@ -55,6 +55,9 @@ type Store struct {
 	inbound map[id.SessionID]*crypto.InboundGroupSession
 	order   []id.SessionID // of inbound, the oldest first
 	out     map[id.RoomID]*crypto.OutboundGroupSession
+	outs    map[id.RoomID]bool      // rooms that have one, in memory or stored; nil: not known yet
+	tracked map[id.UserID]bool      // whether their devices are known
+	stale   map[id.UserID]time.Time // whose devices may have changed, and when they were asked for last
 }
 
 var _ crypto.Store = (*Store)(nil)
@@ -64,6 +67,7 @@ func New(storage Storage) *Store {
 	return &Store{
 		storage: storage, olm: map[id.SenderKey]map[id.SessionID]*crypto.OlmSession{},
 		inbound: map[id.SessionID]*crypto.InboundGroupSession{}, out: map[id.RoomID]*crypto.OutboundGroupSession{},
+		tracked: map[id.UserID]bool{}, stale: map[id.UserID]time.Time{},
 	}
 }
 
