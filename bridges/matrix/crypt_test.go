@@ -359,7 +359,7 @@ func TestJoinedInAGap(t *testing.T) {
 	l.stop()
 	l.ended()
 	carol.Join(r)
-	for range 2 * tail {
+	for range (gapPages + 1) * gapLines { // more than is ever looked at
 		bob.Say(r, "noise")
 	}
 	l = openLink(t, srv, Config{}, l.kept).online()
