@@ -150,9 +150,16 @@ type Prober interface {
 	Probe(ctx context.Context, user UserID, p Probe) (string, error)
 }
 
+// PeopleFinder searches a network for people by parts of what they are called, at most
+// limit of them, the best first.
+type PeopleFinder interface {
+	FindPeople(ctx context.Context, words string, limit int) ([]Profile, error)
+}
+
 // Profile is what a network tells of a person.
 type Profile struct {
 	Nick, RealName, Mask, Account, Server string
+	Address                               string // as Member.Address; empty: Nick
 	Text                                  string // the rest, in lines for people
 	Avatar                                string // the person's picture, as Member.Avatar; empty: none
 }

@@ -21,6 +21,7 @@ const (
 	historyNew  = 50               // lines of a room that is entered the first time
 	historyMost = 200              // lines of one that was entered before
 	powerfulMax = 50               // members with power of a big room that are asked for
+	maxBanned   = 256              // rooms of which it is remembered that the user is banned from them
 )
 
 // Join enters a room: by alias or id. The homeserver is asked only where the user is
@@ -90,7 +91,9 @@ func (n *network) whyNotIn(ctx context.Context, rid id.RoomID, err *bridges.Erro
 	if err.Kind != bridges.Forbidden {
 		return err
 	}
-	banned := strings.Contains(strings.ToLower(err.Text), "banned")
+	n.mu.Lock()
+	banned := n.bans[rid] || strings.Contains(strings.ToLower(err.Text), "banned")
+	n.mu.Unlock()
 	if !banned {
 		_ = n.d.request(ctx, func(ctx context.Context) (e error) { // where that is not told, it stays a guess
 			banned, e = n.isBanned(ctx, rid, n.creds.user)

@@ -46,10 +46,13 @@ type network struct {
 	aliases  map[string]id.RoomID
 	family   map[id.RoomID][]id.RoomID // the spaces a room is in; nil: to be made anew
 	invites  map[id.RoomID]*invite
+	bans     map[id.RoomID]bool // from where answers of this connection told it
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
 	contacts map[id.UserID]*contact
+	curious  []id.UserID                   // contacts of whom it is to be asked whether they are there
+	present  map[id.UserID]bool            // contacts of whom that is known
 	waiting  map[id.RoomID][]chan struct{} // for a room to be in an answer
 	sent     map[string]*sending           // lines on their way, by transaction id
 	echoes   map[string]echo               // what was sent by an earlier connection, by transaction id
@@ -91,8 +94,9 @@ func (n *network) reset() {
 	n.cli, n.online, n.caughtUp, n.since, n.old = nil, false, false, "", false
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
 	n.family = nil
-	n.invites = map[id.RoomID]*invite{}
+	n.invites, n.bans = map[id.RoomID]*invite{}, map[id.RoomID]bool{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
+	n.curious, n.present = nil, map[id.UserID]bool{}
 	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
 	n.watches = nil
