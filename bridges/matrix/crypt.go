@@ -97,15 +97,15 @@ func (n *network) Shared(user id.UserID) []id.RoomID {
 
 // Recipients implements keys.Rooms: it asks, as what is known of a big room is not all.
 func (n *network) Recipients(ctx context.Context, room id.RoomID) ([]id.UserID, error) {
-	var resp *mautrix.RespMembers
+	var members []*event.Event
 	if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
-		resp, err = cli.Members(ctx, room, mautrix.ReqMembers{NotMembership: event.MembershipLeave})
+		members, err = getMembers(ctx, cli, room, "", event.MembershipLeave)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	var users []id.UserID
-	for _, ev := range resp.Chunk {
+	for _, ev := range members {
 		if m := readObject(ev.Content.VeryRaw).str("membership"); (m == "join" || m == "invite") && ev.StateKey != nil {
 			users = append(users, id.UserID(*ev.StateKey))
 		}

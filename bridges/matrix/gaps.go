@@ -45,16 +45,16 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 		for page := 0; page < gapPages && !found && from != ""; page++ {
 			var msgs *mautrix.RespMessages
 			err := n.d.request(ctx, func(ctx context.Context) (err error) {
-				msgs, err = n.client().Messages(ctx, rid, from, n.since, mautrix.DirectionBackward, lazily, gapLines)
+				msgs, err = getMessages(ctx, n.client(), rid, from, n.since, lazily, gapLines)
 				return err
 			})
 			if err != nil || len(msgs.Chunk) == 0 {
 				break
 			}
 			if r != nil {
-				n.learn(r, there(msgs.State))
+				n.learn(r, msgs.State)
 			}
-			for _, ev := range there(msgs.Chunk) {
+			for _, ev := range msgs.Chunk {
 				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {
 					found = true
 					break
