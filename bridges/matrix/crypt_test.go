@@ -369,6 +369,52 @@ func TestJoinedInAGap(t *testing.T) {
 	c.hears("two")
 }
 
+// TestDeviceRemoved: whose session was removed logs in as another one, which is in
+// encrypted rooms like any; whose token has only ended goes on with the session.
+func TestDeviceRemoved(t *testing.T) {
+	for name, c := range map[string]struct {
+		end   func(*matrixtest.User)
+		keeps bool
+	}{
+		"removed": {(*matrixtest.User).Logout, false},
+		"ended":   {(*matrixtest.User).SoftLogout, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := matrixtest.New(t)
+			bob, r := encryptedRoom(srv)
+			l := openLink(t, srv, Config{}, nil).online()
+			l.join(r)
+			p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			l.say(inRoom(r), "one")
+			p.hears("one")
+			was := l.net.account.Settings
+			c.end(l.alice)
+			if e := bridges.AsError(l.ended()); e.Kind != bridges.BadCredentials || !e.Permanent {
+				t.Fatalf("Run: %v", e)
+			}
+			step, err := l.d.NewLogin(bridges.Account{Network: theNetwork, Settings: was, State: l.kept}).Answer(t.Context(),
+				map[string]string{setUser: l.alice.ID, setPassword: l.alice.Password, setHomeserver: srv.URL})
+			if err != nil || !step.Done {
+				t.Fatalf("%+v, %v", step, err)
+			}
+			if kept := step.Settings[setDevice] == was[setDevice]; kept != c.keeps {
+				t.Errorf("the session is %s, was %s", step.Settings[setDevice], was[setDevice])
+			}
+			step.Settings[setToken] = step.Secrets[setToken]
+			l = openAs(t, srv, Config{}, l.kept, step.Settings)
+			st := want(l, "Online", func(s *bridges.State) bool { return s.Kind == bridges.Online })
+			if strings.Contains(st.Text, "cannot be read") {
+				t.Errorf("the state is %q", st.Text)
+			}
+			l.join(r)
+			l.say(inRoom(r), "two")
+			p.hears("two")
+			p.say("three")
+			l.heard("three")
+		})
+	}
+}
+
 // TestRecovery: with the recovery key the gateway's session is one the account trusts,
 // and the key is not kept.
 func TestRecovery(t *testing.T) {

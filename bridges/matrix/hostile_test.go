@@ -1,3 +1,5 @@
+//go:build goolm
+
 package matrix
 
 import (
@@ -11,6 +13,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"maunium.net/go/mautrix/id"
 
 	"transportd/bridges"
 	"transportd/internal/matrixtest"
@@ -157,9 +161,12 @@ func TestMutated(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			srv := matrixtest.New(t)
-			bob, r := publicRoom(srv)
+			bob, r := encryptedRoom(srv)
+			open := bob.Create(matrixtest.RoomOptions{Preset: "public_chat"})
 			l := openLink(t, srv, Config{RetryFor: time.Second}, nil).online()
 			l.join(r)
+			l.join(open)
+			p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
 			var one sync.Mutex // requests come beside each other
 			random := rand.New(rand.NewPCG(seed, seed))
 			fault := srv.Inject(matrixtest.Fault{User: l.alice.ID, Rewrite: func(b []byte) []byte {
@@ -182,9 +189,22 @@ func TestMutated(t *testing.T) {
 				return out
 			}})
 			for i := range 25 {
-				bob.Say(r, fmt.Sprint("line ", i))
+				line := bob.Say(open, fmt.Sprint("line ", i))
+				p.say("sealed")
 				bob.SetName(fmt.Sprint("Bob ", i))
+				bob.Typing(open, i%2 == 0)
+				bob.Read(open, line)
+				bob.React(open, line, "x")
+				if i%5 == 0 {
+					bob.Direct(l.alice)
+				}
+				if open.Membership(l.alice) == "join" && i%7 == 0 {
+					bob.Kick(open, l.alice, "out")
+				}
+				_ = l.net.Join(0, open.ID, bridges.JoinOptions{})
 				_ = l.net.Send(0, inRoom(r), bridges.Outgoing{Body: "x"})
+				_ = l.net.Send(0, inRoom(open), bridges.Outgoing{Body: "x"})
+				_ = l.net.React(0, "", inRoom(open), bridges.MessageID(line), []string{"y"})
 				_, _, _ = l.net.History(t.Context(), inRoom(r), "", 10)
 				select {
 				case err := <-l.done:
@@ -200,8 +220,8 @@ func TestMutated(t *testing.T) {
 			l.ended()
 			l.checkEvents()
 			l = openLink(t, srv, Config{}, nil).online()
-			l.join(r)
-			bob.Say(r, "sense")
+			l.join(open)
+			bob.Say(open, "sense")
 			l.heard("sense")
 		})
 	}

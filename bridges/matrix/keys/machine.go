@@ -48,6 +48,9 @@ func Start(ctx context.Context, cli *mautrix.Client, storage Storage, rooms Room
 			f(room, session)
 		}
 	}
+	if err := m.store.belongTo(ctx, cli.DeviceID); err != nil {
+		return nil, err
+	}
 	if err := m.mach.Load(ctx); err != nil {
 		return nil, err
 	}
