@@ -200,7 +200,7 @@ func (n *network) saveTokens(ctx context.Context, refresh, access string, expire
 
 // restore reads what is stored. The turn is held.
 func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) error {
-	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateKnock); err != nil {
+	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateUnread, stateKnock); err != nil {
 		return err
 	}
 	stored := t.loaded
@@ -228,6 +228,8 @@ func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) err
 			if !r.Offered { // the process ended before it was
 				n.noteBelongs(r.id, true)
 			}
+		case stateUnread:
+			n.restoreUnread(name, raw)
 		case stateKnock:
 			n.knocks[id.RoomID(rest)] = string(raw)
 		case stateInvite:
