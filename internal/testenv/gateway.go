@@ -144,11 +144,11 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 		return nil, err
 	}
 	g := &Gateway{Domain: o.Domain, binary: bin}
-	listeners := 1
+	sockets := 1
 	if o.Matrix { // and one for files
-		listeners = 2
+		sockets = 2
 	}
-	g.Server, err = e.launch(ctx, "transportd", listeners, func(dir string, ports []int) (func() *exec.Cmd, error) {
+	g.Server, err = e.launch(ctx, "transportd", sockets, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		c := gatewayConfig{
 			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
 			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
