@@ -333,7 +333,7 @@ const maxLine = 16 << 10
 // Capabilities tells what can be done at a place.
 func (n *network) Capabilities(p bridges.Place) bridges.Caps {
 	caps := bridges.Caps{
-		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true,
+		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true, Location: true,
 		Once: true, MaxLine: maxLine,
 	}
 	if p.Room != "" {

@@ -373,6 +373,10 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
 	}
+	if take := personStates[ev.Type.Type]; take != nil {
+		take(t, ctx, r, ev, readObject(ev.Content.VeryRaw), live)
+		return false
+	}
 	if ev.Type.Type == childType || ev.Type.Type == parentType {
 		t.n.mu.Lock()
 		defer t.n.mu.Unlock()
