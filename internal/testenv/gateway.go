@@ -144,11 +144,15 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 		return nil, err
 	}
 	g := &Gateway{Domain: o.Domain, binary: bin}
-	g.Server, err = e.launch(ctx, "transportd", 2, func(dir string, ports []int) (func() *exec.Cmd, error) {
+	ports := 1
+	if o.Matrix {
+		ports = 2 // files, too
+	}
+	g.Server, err = e.launch(ctx, "transportd", ports, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		c := gatewayConfig{
 			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
 			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
-			Driver: "irc", Files: Address(ports[1]), Upload: "auto",
+			Driver: "irc", Files: Address(ports[len(ports)-1]), Upload: "auto",
 		}
 		if o.NoUpload {
 			c.Upload = "off"
@@ -172,7 +176,10 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 	if err != nil {
 		return nil, err
 	}
-	g.health, g.Files = "http://"+Address(g.ports[0]), "http://"+Address(g.ports[1])
+	g.health = "http://" + Address(g.ports[0])
+	if o.Matrix {
+		g.Files = "http://" + Address(g.ports[1])
+	}
 	return g, g.AwaitReady(ctx)
 }
 
