@@ -108,6 +108,11 @@ func (p *peer) Refuse(room string) {
 	ann.State(p.rooms[room], "m.room.power_levels", "", map[string]any{"users": map[string]any{ann.ID: 100, "@host:hs.test": 100}, "events_default": 50})
 }
 
+func (p *peer) Promote(room string) {
+	ann := p.person("ann") // who alone has all power
+	ann.State(p.rooms[room], "m.room.power_levels", "", map[string]any{"users": map[string]any{ann.ID: 100, "@host:hs.test": 100, p.alice.ID: 90}})
+}
+
 func (p *peer) Stall() {
 	p.srv.Inject(matrixtest.Fault{User: p.alice.ID, Path: "/send/", Hold: p.t.Context().Done()})
 }
