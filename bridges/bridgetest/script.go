@@ -54,7 +54,7 @@ type Script struct {
 
 // NewScript makes the driver.
 func NewScript() *Script {
-	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text", FoldsCase: true}}
+	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text", Groups: "clubs", FoldsCase: true}}
 }
 
 // Info implements bridges.Driver.
