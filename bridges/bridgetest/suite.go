@@ -59,6 +59,7 @@ func Suite(t *testing.T, fixture func(t *testing.T) Fixture) {
 	}{
 		{"Addresses", testAddresses},
 		{"Fields", testFields},
+		{"Commands", testCommands},
 		{"Folding", testFolding},
 		{"Login", testLogin},
 		{"Offline", testOffline},

@@ -37,7 +37,7 @@ func TestSuite(t *testing.T) {
 }
 
 // newDriver is a driver that may ask the test's own machine.
-func newDriver(t *testing.T, c Config) *Driver {
+func newDriver(t testing.TB, c Config) *Driver {
 	t.Helper()
 	c.Homeservers, c.AllowPrivate = []string{"*"}, true
 	d, err := New(c)
