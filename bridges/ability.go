@@ -21,12 +21,43 @@ type Inviter interface {
 }
 
 // RoleSetter changes what others may do; outcome Done, once the network shows
-// the change, or Failed. RoleNone kicks; AffiliationOutcast bans and removes.
+// the change, or Failed. RoleNone kicks; AffiliationOutcast bans and removes, with Left
+// before the outcome or after it.
 type RoleSetter interface {
 	SetRole(ref Ref, room RoomID, nick string, r Role, reason string) error
 	// SetAffiliation takes a nick, the Address of somebody who is not in, or a mask
 	// as List returns them.
 	SetAffiliation(ref Ref, room RoomID, target string, a Affiliation, reason string) error
+}
+
+// RoomConfigurer tells and changes what a room is like for everybody in it.
+type RoomConfigurer interface {
+	// RoomSettings are what can be set of a room, Default being how it is now; none
+	// where the user may change nothing of it. A query.
+	RoomSettings(ctx context.Context, room RoomID) ([]Field, error)
+	// ConfigureRoom changes settings, by Field.Name. Outcome Done, once the network
+	// has taken all of them, or Failed: of several, those before the one that was
+	// refused stay.
+	ConfigureRoom(ref Ref, room RoomID, changes map[string]string) error
+}
+
+// Names of settings that networks have in common. What else a network has goes by
+// other names, of small letters, digits and "_".
+const (
+	RoomTitle       = "title"        // FieldText: RoomInfo.Name
+	RoomDescription = "description"  // FieldLines
+	RoomPublic      = "public"       // FieldBool: anybody may find it
+	RoomMembersOnly = "members_only" // FieldBool: only who is invited gets in
+	RoomModerated   = "moderated"    // FieldBool: only some may speak
+	RoomFreeSubject = "free_subject" // FieldBool: everybody may set the subject
+	RoomPassword    = "password"     // FieldSecret: empty is none
+	RoomLimit       = "limit"        // FieldText: how many people there can be, a number; empty: any
+)
+
+// Knocker asks to be let into a room that one may ask to be let into; outcome Done,
+// once the wish is made known, or Failed. What it comes to is an Invited, or nothing.
+type Knocker interface {
+	Knock(ref Ref, room, reason string) error
 }
 
 // Presencer tells the network whether the user is away.

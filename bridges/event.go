@@ -19,6 +19,7 @@ type Entered struct {
 	Members []Member  // without Self
 	Subject *Subject  // nil: none set
 	Info    *RoomInfo // nil: nothing known
+	Created bool      // the join has made the room
 	// History is what was said in the room while nobody here heard it, oldest first
 	// and with Replay set: everything since the last line the session was given, or
 	// as much of it as is worth while; the first time the last lines there are.
@@ -46,7 +47,12 @@ type Message struct {
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
 	Location *Location // Body is what is said about it, often nothing
+	Mentions []UserID  // people of the room whom the message is to reach, by name
 	Token    string    // of the user's own line, where it was sent with one and the network tells it; set or not with Ref
+
+	// Missing: what was said after that time and before this line is left out, as it was
+	// more than is worth while; the Historian has it. Zero: nothing is.
+	Missing time.Time
 }
 
 // Reply is what a message answers.
@@ -117,6 +123,20 @@ type RoomInfo struct {
 	Avatar      string // the room's picture, as Member.Avatar; empty: none
 	Public      bool   // anybody may find it
 	Open        bool   // anybody may enter it
+	Knock       bool   // who may not enter may ask to be let in: the Network is a Knocker
+	Moderated   bool   // only some may speak
+	// Settings are what else is set there, in whatever words: another text tells of
+	// another state.
+	Settings string
+}
+
+// Moved: a room has ended and another takes its place. What still happens in Room is
+// reported until it is left.
+type Moved struct {
+	Room   RoomID
+	Name   string // of the other, as Address.Name has it
+	Reason string
+	In     bool // the network has the user in the other by now (Caps.Resident)
 }
 
 // Joined: somebody came into a room.
@@ -252,3 +272,4 @@ func (*Typing) event()         {}
 func (*Read) event()           {}
 func (*Contact) event()        {}
 func (*RoomInfo) event()       {}
+func (*Moved) event()          {}

@@ -274,6 +274,7 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 // tellPrivate stores and delivers a private line, whose files lie at put; adorn gives it
 // what it says beside its text.
 func (s *Session) tellPrivate(c *contact, ev *bridges.Message, put []copied, adorn func(*keptMessage, *piece)) {
+	s.tellLeftOut(c, ev)
 	if len(ev.Files) == 0 {
 		s.tellPart(c, &piece{Message: ev}, adorn)
 		return

@@ -66,6 +66,7 @@ type Manager struct {
 	archive     *archive.Archive
 	files       Files
 	pictures    Pictures
+	kept        pictures
 	occupants   *occupantIDs
 	policy      func() *Policy
 	workers     chan struct{}

@@ -49,6 +49,8 @@ type Session struct {
 	crashes     int
 	crashed     time.Time // the last time
 	queries     int       // under way on workers
+	toLook      []*room   // whose pictures are to be looked at
+	lookingAt   bool      // at one
 	names       []privateName
 }
 

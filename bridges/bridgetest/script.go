@@ -33,12 +33,18 @@ type Script struct {
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	// Creates: what is asked for is noted where rooms may be made.
+	Creates bool
+	// Settings are those of every room.
+	Settings []bridges.Field
 	// Groups are what is in groups of rooms, by name; those of the name "" are on top.
 	Groups map[string][]bridges.DirectoryEntry
 	// Older is what was said in rooms, oldest first; FailHistory is what asking for it
 	// comes to instead.
 	Older       map[bridges.RoomID][]*bridges.Message
 	FailHistory error
+	// Offers are the driver's own commands.
+	Offers []bridges.Command
 	// History is what rooms come with, by name.
 	History map[string][]*bridges.Message
 
@@ -90,6 +96,9 @@ func (d *Script) Networks() []bridges.NetworkInfo { return nil }
 func (d *Script) Fields(bridges.NetworkID) []bridges.Field {
 	return []bridges.Field{{Name: "nick", Label: "Nickname", Legacy: "nick"}}
 }
+
+// Commands implements bridges.Commander.
+func (d *Script) Commands() []bridges.Command { return d.Offers }
 
 // NewLogin implements bridges.Driver; every account is accepted.
 func (d *Script) NewLogin(a bridges.Account) bridges.Login {

@@ -3,6 +3,7 @@ package matrix
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"maunium.net/go/mautrix/event"
@@ -40,6 +41,8 @@ type content struct {
 	ReplyTo  id.EventID
 	Thread   id.EventID // the line the thread begins with
 
+	Mentions []id.UserID // whom it names
+
 	File *file // what the message carries
 	Poll *poll // what may be voted on; Body has it in words
 
@@ -57,6 +60,9 @@ func (c *content) message() *bridges.Message {
 	m := &bridges.Message{
 		Kind: c.Kind, Body: c.Body, HTML: c.HTML,
 		Replaces: bridges.MessageID(c.Replaces), Thread: bridges.MessageID(c.Thread), Location: c.Location,
+	}
+	for _, user := range c.Mentions {
+		m.Mentions = append(m.Mentions, bridges.UserID(user))
 	}
 	if c.ReplyTo != "" {
 		m.ReplyTo = &bridges.Reply{ID: bridges.MessageID(c.ReplyTo)}
@@ -158,7 +164,35 @@ func readMessage(o object) content {
 		read = readText
 	}
 	read(o, &c)
+	if _, said := o["m.mentions"]; said { // else whom its links stand for
+		c.Mentions = nil
+		for _, user := range o.obj("m.mentions").strs("user_ids") {
+			c.names(user)
+		}
+	}
 	return c
+}
+
+// maxMentions bounds the people that one message names.
+const maxMentions = 20
+
+// names notes that the message names somebody.
+func (c *content) names(user string) {
+	clean, err := checkID(user)
+	if err != nil || clean[0] != '@' || len(c.Mentions) >= maxMentions || slices.Contains(c.Mentions, id.UserID(clean)) {
+		return
+	}
+	c.Mentions = append(c.Mentions, id.UserID(clean))
+}
+
+// named notes whom the links in a text stand for.
+func (c *content) named(n *node) {
+	if user := n.mentioned(); user != "" {
+		c.names(user)
+	}
+	for _, kid := range n.kids {
+		c.named(kid)
+	}
 }
 
 // relate reads what a message answers and the thread it is in. In a thread, clients
@@ -189,6 +223,7 @@ func readText(o object, c *content) {
 		tree := parseHTML(formatted)
 		if c.Body = treeText(tree); strings.TrimSpace(c.Body) != "" {
 			c.HTML = treeMarkup(tree)
+			c.named(tree)
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package matrix
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -433,5 +434,25 @@ func BenchmarkReadContent(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		readContent("m.room.message", raw)
+	}
+}
+
+// Whom a message names: as it says, or where it does not say so, whom its links stand for.
+func TestMentions(t *testing.T) {
+	link := `"format":"org.matrix.custom.html","formatted_body":"<a href=\"https://matrix.to/#/@ann:e\">Ann</a> <b><a href=\"https://matrix.to/#/@ben:e\">Ben</a></b> <a href=\"https://matrix.to/#/%23room:e\">room</a>"`
+	for name, c := range map[string]struct {
+		raw  string
+		want []bridges.UserID
+	}{
+		"nobody":       {`"body":"x"`, nil},
+		"named":        {`"body":"x","m.mentions":{"user_ids":["@ann:e","@ann:e","#room:e","bad",7]}`, []bridges.UserID{"@ann:e"}},
+		"linked":       {`"body":"x",` + link, []bridges.UserID{"@ann:e", "@ben:e"}},
+		"linked only":  {`"body":"x","m.mentions":{},` + link, nil},
+		"others named": {`"body":"x","m.mentions":{"user_ids":["@cyn:e"]},` + link, []bridges.UserID{"@cyn:e"}},
+	} {
+		got := readContent("m.room.message", json.RawMessage(`{"msgtype":"m.text",`+c.raw+`}`))
+		if m := got.message(); !slices.Equal(m.Mentions, c.want) {
+			t.Errorf("%s: %q, want %q", name, m.Mentions, c.want)
+		}
 	}
 }

@@ -148,6 +148,7 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 	n.mu.Lock()
 	known := n.invites[rid]
 	n.invites[rid] = inv
+	t.answered(rid)
 	if inv.Name != string(rid) {
 		n.aliases[foldID(inv.Name)] = rid
 	}

@@ -125,6 +125,9 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	m.Place, m.From, m.Self = place, n.memberOf(r, ev.Sender), ev.Sender == n.creds.user
 	m.From.Role, m.From.Affiliation = bridges.RoleNone, 0
 	m.ID, m.At, m.Replay, m.Token = bridges.MessageID(ev.ID), time.UnixMilli(ev.Timestamp), t.replay || n.former(ev), n.tokenOf(ev)
+	if !t.quick && (place.Room != "" || !m.Self) {
+		m.Missing, r.missing = r.missing, time.Time{}
+	}
 	if c.File != nil {
 		m.Files = []bridges.File{c.File.file()}
 	}

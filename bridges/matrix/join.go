@@ -26,15 +26,21 @@ const (
 
 // Join enters a room: by alias or id. The homeserver is asked only where the user is
 // not in it.
-func (n *network) Join(ref bridges.Ref, name string, _ bridges.JoinOptions) error {
+func (n *network) Join(ref bridges.Ref, name string, opt bridges.JoinOptions) error {
 	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		r, err := n.reach(ctx, name)
-		switch {
-		case err != nil:
-		case r.Space:
+		created := false
+		if err != nil && err.Kind == bridges.NotFound && opt.Create && n.mayCreate(name) {
+			r, created, err = n.create(ctx, name)
+		}
+		if err == nil && r.Space {
 			err = errSpace()
-		default:
-			err = n.enter(ctx, ref, r, name)
+		}
+		if err == nil {
+			err = n.instead(ctx, r)
+		}
+		if err == nil {
+			err = n.enter(ctx, ref, r, name, created)
 		}
 		if err != nil {
 			n.outcome(ctx, ref, err)
@@ -54,10 +60,7 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 	if r != nil {
 		return r, nil
 	}
-	there := make(chan struct{})
-	n.mu.Lock()
-	n.waiting[rid] = append(n.waiting[rid], there)
-	n.mu.Unlock()
+	there := n.await(rid)
 	if err := n.retried(ctx, func(ctx context.Context) error {
 		_, err := n.client().JoinRoom(ctx, string(rid), &mautrix.ReqJoinRoom{Via: via})
 		return err
@@ -67,6 +70,24 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 		n.mu.Unlock()
 		return nil, n.whyNotIn(ctx, rid, err)
 	}
+	return n.appears(ctx, rid, there)
+}
+
+// await registers who waits for a room to be in an answer.
+func (n *network) await(rid id.RoomID) chan struct{} {
+	there := make(chan struct{})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.rooms[rid] != nil {
+		close(there)
+		return there
+	}
+	n.waiting[rid] = append(n.waiting[rid], there)
+	return there
+}
+
+// appears waits for that, and returns the room.
+func (n *network) appears(ctx context.Context, rid id.RoomID, there chan struct{}) (*room, *bridges.Error) {
 	timer := time.NewTimer(joinTime)
 	defer timer.Stop()
 	select {
@@ -78,7 +99,8 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if r = n.rooms[rid]; r == nil {
+	r := n.rooms[rid]
+	if r == nil {
 		return nil, bridges.NewError(bridges.NotJoined, "You are not in this room any more.")
 	}
 	return r, nil
@@ -151,7 +173,7 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 
 // enter brings the session into a room the user is in: with its members, and with what
 // was said while the session was not told of it.
-func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string) *bridges.Error {
+func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string, created bool) *bridges.Error {
 	// Within a turn: what was said up to since is history, and all that comes later is held.
 	t := n.begin()
 	defer t.release()
@@ -166,7 +188,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	count, since, seen := r.Joined, n.since, r.seen
 	n.mu.Unlock()
 	t.release()
-	history, speakers, err := n.fetchHistory(ctx, r, since, seen)
+	history, speakers, all, err := n.fetchHistory(ctx, r, since, seen)
 	var people map[id.UserID]profile
 	if err == nil {
 		people, err = n.fetchMembers(ctx, r, count, speakers)
@@ -202,9 +224,14 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	n.mu.Unlock()
 	t.quick = true
 	messages := t.messages(ctx, r, history)
+	if !all && len(messages) > 0 {
+		messages[0].Missing = time.UnixMilli(seen.At)
+	}
 	n.mu.Lock()
+	r.missing = time.Time{}
 	t.quick, t.replay = false, n.old
 	ev := n.entered(r, ref, name, messages)
+	ev.Created = created
 	r.open = true
 	n.mu.Unlock()
 	t.emit(ev)
@@ -319,8 +346,8 @@ func memberEvent(ev *event.Event) (id.UserID, profile, bool) {
 
 // fetchHistory asks for what was said since the session was told of a room, oldest
 // first; of one that is new to it for the last lines. Speakers are those who are in and
-// have said something of the last page.
-func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) (out []*event.Event, speakers map[id.UserID]profile, err *bridges.Error) {
+// have said something of the last page. All tells that nothing is left out.
+func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) (out []*event.Event, speakers map[id.UserID]profile, all bool, err *bridges.Error) {
 	limit := historyMost
 	if seen.ID == "" {
 		limit = historyNew
@@ -333,9 +360,10 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen s
 		})
 		if err != nil {
 			if err.Kind == bridges.Forbidden {
+				all = true
 				break // what was said before is not for this user
 			}
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		if in := n.learn(r, there(resp.State)); speakers == nil {
 			speakers = in
@@ -343,17 +371,18 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen s
 		for _, ev := range there(resp.Chunk) {
 			if ev.ID == seen.ID || seen.At > 0 && ev.Timestamp < seen.At-int64(time.Hour/time.Millisecond) {
 				slices.Reverse(out)
-				return out, speakers, nil
+				return out, speakers, true, nil
 			}
 			out = append(out, ev)
 		}
 		if resp.End == "" || resp.End == from || len(resp.Chunk) == 0 {
+			all = true
 			break
 		}
 		from = resp.End
 	}
 	slices.Reverse(out)
-	return out, speakers, nil
+	return out, speakers, all || seen.ID == "", nil
 }
 
 // messages are old events as messages, with what was changed of them later.

@@ -56,6 +56,7 @@ func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) 
 			now := time.Now()
 			r.Topic, r.TopicBy, r.TopicAt, r.TopicID = asked.text, n.creds.user, now.UnixMilli(), sent // its echo is nothing new then
 			t.put(stateRoom+string(room), r.roomState)
+			t.emit(n.info(r))
 			t.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{
 				Text: asked.text, By: r.nickOf(n.creds.user), At: now, Identity: string(n.creds.user), ID: bridges.MessageID(sent),
 			}})
@@ -115,7 +116,9 @@ func (n *network) SetRole(ref bridges.Ref, room bridges.RoomID, nick string, rol
 			_, e := n.client().KickUser(ctx, id.RoomID(room), &mautrix.ReqKickUser{UserID: user, Reason: reason})
 			return e
 		}
-		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForRole(user, role) })
+		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) {
+			return p.levelForRole(user, role, p.level(n.creds.user))
+		})
 	})
 }
 
@@ -148,7 +151,9 @@ func (n *network) SetAffiliation(ref bridges.Ref, room bridges.RoomID, target st
 				return e
 			}
 		}
-		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForAffiliation(user, a) })
+		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) {
+			return p.levelForAffiliation(user, a, p.level(n.creds.user))
+		})
 	})
 }
 

@@ -34,7 +34,10 @@ type powers struct {
 	redact int64
 	speak  int64 // to send messages
 	topic  int64
-	child  int64 // to put rooms into a space
+
+	state        map[string]int64 // to set state events of a type
+	stateDefault int64            // of other types
+	child        int64            // to put rooms into a space
 }
 
 // createInfo is what of a room's first event bears on power.
@@ -85,7 +88,10 @@ func versionNumber(version string) int {
 // the letter, but nobody is to look like an owner for that. Encrypted tells that what
 // is said there is encrypted.
 func readPowers(create createInfo, content json.RawMessage, encrypted bool) *powers {
-	p := &powers{users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50, child: 50}
+	p := &powers{
+		users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50, child: 50,
+		state: map[string]int64{}, stateDefault: 50,
+	}
 	message := "m.room.message"
 	if encrypted {
 		message = "m.room.encrypted"
@@ -102,6 +108,10 @@ func readPowers(create createInfo, content json.RawMessage, encrypted bool) *pow
 	p.usersDefault = o.level("users_default", 0)
 	p.invite = o.level("invite", 0)
 	p.kick, p.ban, p.redact = o.level("kick", 50), o.level("ban", 50), o.level("redact", 50)
+	p.stateDefault = stateDefault
+	for typ := range events {
+		p.state[typ] = events.level(typ, stateDefault)
+	}
 	p.change = events.level("m.room.power_levels", stateDefault)
 	p.topic = events.level("m.room.topic", stateDefault)
 	p.child = events.level(childType, stateDefault)
@@ -183,21 +193,23 @@ func (p *powers) standingOf(level int64) (bridges.Role, bridges.Affiliation) {
 var customary = []int64{100, 50, 0}
 
 // levelForRole is the level that gives a user a role, RoleVisitor at least, and as
-// little else as the room allows. The level stays where it gives the role already.
-func (p *powers) levelForRole(user id.UserID, r bridges.Role) (int64, *bridges.Error) {
-	return p.findLevel(user, func(level int64) (bool, bool) {
+// little else as the room allows, preferably not above most. The level stays where it
+// gives the role already.
+func (p *powers) levelForRole(user id.UserID, r bridges.Role, most int64) (int64, *bridges.Error) {
+	return p.findLevel(user, most, func(level int64) (bool, bool) {
 		role, a := p.standingOf(level)
 		return role == r, r != bridges.RoleModerator || a < bridges.AffiliationOwner
 	})
 }
 
 // levelForAffiliation is the level that gives a user an affiliation, AffiliationNone
-// at least. None and member are one level: what tells them apart is the room.
-func (p *powers) levelForAffiliation(user id.UserID, want bridges.Affiliation) (int64, *bridges.Error) {
+// at least, preferably not above most. None and member are one level: what tells them
+// apart is the room.
+func (p *powers) levelForAffiliation(user id.UserID, want bridges.Affiliation, most int64) (int64, *bridges.Error) {
 	if want == bridges.AffiliationMember {
 		want = bridges.AffiliationNone
 	}
-	return p.findLevel(user, func(level int64) (bool, bool) {
+	return p.findLevel(user, most, func(level int64) (bool, bool) {
 		role, a := p.standingOf(level)
 		// Who loses an affiliation is left an ordinary member who may speak.
 		return a == want, want != bridges.AffiliationNone || role == bridges.RoleParticipant
@@ -206,8 +218,8 @@ func (p *powers) levelForAffiliation(user id.UserID, want bridges.Affiliation) (
 
 // findLevel looks for a level that fits: the one the user has, what everybody has, a
 // customary one, then those where what is allowed changes, from below. One that fits
-// well goes before one that just fits.
-func (p *powers) findLevel(user id.UserID, fits func(int64) (fits, well bool)) (int64, *bridges.Error) {
+// well goes before one that just fits, and before all one that is not above most.
+func (p *powers) findLevel(user id.UserID, most int64, fits func(int64) (fits, well bool)) (int64, *bridges.Error) {
 	now := p.level(user)
 	if ok, _ := fits(now); ok {
 		return now, nil
@@ -221,11 +233,13 @@ func (p *powers) findLevel(user id.UserID, fits func(int64) (fits, well bool)) (
 	for _, e := range edges {
 		candidates = append(candidates, e, e-1)
 	}
-	for _, needWell := range []bool{true, false} {
-		for _, level := range candidates {
-			level = max(-maxPower, min(maxPower, level))
-			if ok, well := fits(level); ok && (well || !needWell) {
-				return level, nil
+	for _, below := range []int64{most, maxPower} {
+		for _, needWell := range []bool{true, false} {
+			for _, level := range candidates {
+				level = max(-maxPower, min(maxPower, level))
+				if ok, well := fits(level); ok && (well || !needWell) && level <= below {
+					return level, nil
+				}
 			}
 		}
 	}

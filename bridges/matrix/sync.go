@@ -255,6 +255,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		t.answered(rid)
 		t.regroup()
 		if n.invites[rid] != nil {
 			delete(n.invites, rid)
@@ -262,6 +263,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 		}
 	}
 	changed := r.summary(&jr.Summary) || fresh
+	t.fresh = fresh
 	n.mu.Unlock()
 	for _, ev := range jr.State.Events {
 		changed = t.state(ctx, r, ev, false) || changed
@@ -297,8 +299,12 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	inv, r := n.invites[rid], n.rooms[rid]
 	delete(n.invites, rid)
 	delete(n.rooms, rid)
+	knocked, refused := t.answered(rid)
 	t.regroup()
 	n.mu.Unlock()
+	if refused {
+		t.emit(&bridges.ServerNotice{Text: "You are not let into " + printable(knocked) + ", which you asked for."})
+	}
 	if inv != nil {
 		t.uninvited(rid, inv)
 	}
@@ -387,11 +393,17 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.Type.Type == event.StatePowerLevels.Type || ev.Type.Type == event.StateEncryption.Type {
 		was = t.standingsNow(r)
 	}
-	title, public := r.title(n.creds.user), r.public()
+	var before bridges.RoomInfo
+	if r.open {
+		before = n.about(r)
+	}
 	if !read(r, ev, readObject(ev.Content.VeryRaw)) {
 		return false
 	}
 	n.nameRoom(r)
+	if ev.Type.Type == event.StateTombstone.Type {
+		t.entombed(r, live)
+	}
 	if r.Space {
 		t.regroup() // its rooms are called after it
 	}
@@ -409,9 +421,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	case event.StateEncryption.Type:
 		t.note(r, ev, "From now on what is said here is encrypted.")
 	case event.StateTombstone.Type:
-		t.note(r, ev, "This room has moved: it goes on in "+string(r.Moved)+".")
+		t.note(r, ev, "This room has ended. It goes on in another.")
 	}
-	if r.title(n.creds.user) != title || r.public() != public {
+	if n.about(r) != before {
 		t.emit(n.info(r))
 	}
 	return true
