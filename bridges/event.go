@@ -130,6 +130,14 @@ type RoomInfo struct {
 	Settings string
 }
 
+// Belongs: the network has the user in a room that the session has not entered (see
+// Caps.Resident). It is told once of each room.
+type Belongs struct {
+	Name  string // as Address.Name has it
+	Title string // for people; empty: none
+	Old   bool   // it was so before the network was asked for the first time
+}
+
 // Moved: a room has ended and another takes its place. What still happens in Room is
 // reported until it is left.
 type Moved struct {
@@ -273,3 +281,4 @@ func (*Read) event()           {}
 func (*Contact) event()        {}
 func (*RoomInfo) event()       {}
 func (*Moved) event()          {}
+func (*Belongs) event()        {}

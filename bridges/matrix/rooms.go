@@ -67,6 +67,7 @@ type roomState struct {
 	Moved      id.RoomID             `json:"moved,omitempty"` // by a tombstone
 	MovedBy    id.UserID             `json:"moved_by,omitempty"`
 	MovedText  string                `json:"moved_text,omitempty"`
+	Offered    bool                  `json:"offered,omitempty"`  // the session knows that the user is in
 	Followed   bool                  `json:"followed,omitempty"` // the session knows what has come of that
 
 	Space    bool                    `json:"space,omitempty"`
