@@ -21,7 +21,8 @@ type Inviter interface {
 }
 
 // RoleSetter changes what others may do; outcome Done, once the network shows
-// the change, or Failed. RoleNone kicks; AffiliationOutcast bans and removes.
+// the change, or Failed. RoleNone kicks; AffiliationOutcast bans and removes, with Left
+// before the outcome or after it.
 type RoleSetter interface {
 	SetRole(ref Ref, room RoomID, nick string, r Role, reason string) error
 	// SetAffiliation takes a nick, the Address of somebody who is not in, or a mask
@@ -180,9 +181,16 @@ type Prober interface {
 	Probe(ctx context.Context, user UserID, p Probe) (string, error)
 }
 
+// PeopleFinder searches a network for people by parts of what they are called, at most
+// limit of them, the best first.
+type PeopleFinder interface {
+	FindPeople(ctx context.Context, words string, limit int) ([]Profile, error)
+}
+
 // Profile is what a network tells of a person.
 type Profile struct {
 	Nick, RealName, Mask, Account, Server string
+	Address                               string // as Member.Address; empty: Nick
 	Text                                  string // the rest, in lines for people
 	Avatar                                string // the person's picture, as Member.Avatar; empty: none
 }

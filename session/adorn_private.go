@@ -11,8 +11,14 @@ import (
 // heardPrivate takes a one-to-one line of a network that refers to lines, or with files:
 // what it is about is looked up, one that is repeated is dropped, files are copied.
 func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
+	tell, files := s.tellPrivate, ev
+	if ev.Self {
+		if tell = s.tellOwn; !s.showsOwn() {
+			files = &bridges.Message{} // nobody reads them
+		}
+	}
 	if c.hearing.full() {
-		s.tellPrivate(c, ev, nil, nil)
+		tell(c, ev, nil, nil)
 		return
 	}
 	l := c.l
@@ -25,8 +31,8 @@ func (s *Session) heardPrivate(c *contact, ev *bridges.Message) {
 				return
 			}
 			s.refersTo(c, ev, func(replaces, answers string) {
-				s.copyFiles(l, ev, func(put []copied) {
-					s.tellPrivate(c, ev, put, func(k *keptMessage, part *piece) {
+				s.copyFiles(l, files, func(put []copied) {
+					tell(c, ev, put, func(k *keptMessage, part *piece) {
 						s.adornPrivate(k, c, part, replaces, answers)
 						replaces, answers = "", "" // the first part has them
 					})

@@ -48,30 +48,11 @@ func (s *Session) onOwn(l *link, ev *bridges.Message) {
 	c := s.contact(l, ev.Place.User, s.calledBy(ev))
 	c.asked = true
 	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
-	if !refersToLines(&caps) && len(ev.Files) == 0 && !c.hearing.busy || c.hearing.full() {
-		s.tellOwn(c, ev, nil, nil)
+	if refersToLines(&caps) || len(ev.Files) > 0 || c.hearing.busy {
+		s.heardPrivate(c, ev)
 		return
 	}
-	l.comparing++
-	c.hearing.do(func(done func()) {
-		s.known(c, ev, func(known bool) {
-			if known {
-				done()
-				l.compared()
-				return
-			}
-			s.refersTo(c, ev, func(replaces, answers string) {
-				s.copyFiles(l, ev, func(put []copied) {
-					s.tellOwn(c, ev, put, func(k *keptMessage, part *piece) {
-						s.adornPrivate(k, c, part, replaces, answers)
-						replaces, answers = "", "" // the first part has them
-					})
-					done()
-					l.compared()
-				})
-			})
-		})
-	})
+	s.tellOwn(c, ev, nil, nil)
 }
 
 // calledBy is the name of the person whom the user said something to.
@@ -82,7 +63,8 @@ func (s *Session) calledBy(ev *bridges.Message) string {
 	return string(ev.Place.User)
 }
 
-// tellOwn stores such a line, and shows it to the user where that is possible.
+// tellOwn stores such a line, whose files lie at put, and shows it to the user where that
+// is possible; adorn gives it what it says beside its text.
 func (s *Session) tellOwn(c *contact, ev *bridges.Message, put []copied, adorn func(*keptMessage, *piece)) {
 	parts := []piece{{Message: ev}}
 	if len(ev.Files) > 0 {

@@ -83,7 +83,7 @@ func TestOwnFiles(t *testing.T) {
 		line := own("$1", "look")
 		line.Files = []bridges.File{{Ref: "cat", Name: "cat.png", Type: "image/png"}}
 		w.say(line)
-		w.expect(asAlice(`own-\$1`)+` & a file: cat.png`, asAlice(`own-\$1-2`)+`<body>look`)
+		w.expect(asAlice(`own-\$1`)+` & a file: cat.png`, asAlice(`own-\$1\|2`)+`<body>look`)
 	})
 }
 

@@ -157,6 +157,11 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 	if !ev.Asks {
 		s.befriended(p, nil)
 	}
+	if may, _ := s.managesRoster(); may && was.asks && !p.asks && p.receives && !p.queued { // with a name
+		p.queued = true
+		s.toAsk = append(s.toAsk, p)
+		s.askSome()
+	}
 	s.introduce(p)
 	if p.asks && p.receives && p.waits == nil { // the user has agreed before
 		s.accept(p)

@@ -218,36 +218,29 @@ func TestRecovery(t *testing.T) {
 	srv := matrixtest.New(t)
 	bob, r := encryptedRoom(srv)
 	l := openLink(t, srv, Config{}, nil).online()
-	run := func(line string) bridges.Event {
+	run := func(verb, key string) (string, error) {
 		t.Helper()
-		ref := l.nextRef()
-		l.ok(l.net.Raw(ref, line))
-		return want(l, "the outcome of "+line, func(ev bridges.Event) bool {
-			switch ev := ev.(type) {
-			case *bridges.Done:
-				return ev.Ref == ref
-			case *bridges.Failed:
-				return ev.Ref == ref
-			}
-			return false
-		})
-	}
-	says := func(ev bridges.Event, text string) {
-		t.Helper()
-		switch ev := ev.(type) {
-		case *bridges.Done:
-			if strings.Contains(ev.Text, text) {
-				return
-			}
-		case *bridges.Failed:
-			if strings.Contains(ev.Err.Error(), text) {
-				return
+		for _, cmd := range l.d.Commands() {
+			if cmd.Verb == verb {
+				return cmd.Run(t.Context(), l.net, bridges.Place{}, map[string]string{fieldKey: key})
 			}
 		}
-		t.Errorf("%+v does not say %q", ev, text)
+		t.Fatalf("there is no command %s", verb)
+		return "", nil
 	}
-	says(run("/recovery EsTR"), "no recovery key")
-	says(run("session"), "does not trust it yet")
+	says := func(text string) func(string, error) {
+		return func(got string, err error) {
+			t.Helper()
+			if err != nil {
+				got = bridges.AsError(err).Text
+			}
+			if !strings.Contains(got, text) {
+				t.Errorf("%q does not say %q", got, text)
+			}
+		}
+	}
+	says("no recovery key")(run("recovery", "EsTR"))
+	says("does not trust it yet")(run("session", ""))
 
 	l.alice.Join(r)
 	old := openPhone(t, srv, l.alice, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
@@ -256,14 +249,10 @@ func TestRecovery(t *testing.T) {
 	key, err := machine.GenerateAndVerifyWithRecoveryKey(t.Context())
 	l.ok(err)
 
-	says(run("recovery EsTR wrong key"), "not the recovery key")
-	says(run("recovery"), "behind the command")
-	says(run("recovery "+key), "trusted by your account now")
-	says(run("SESSION"), "Your account trusts it")
-	says(run("help"), "/recovery KEY")
-	if err := l.net.Raw(l.nextRef(), "recover "+key); err == nil || strings.Contains(err.Error(), key) {
-		t.Errorf("a command that is none: %v", err)
-	}
+	says("not the recovery key")(run("recovery", "EsTR wrong key"))
+	says("is needed")(run("recovery", " "))
+	says("trusted by your account now")(run("recovery", key))
+	says("Your account trusts it")(run("session", ""))
 	kept, err := l.kept.Load(t.Context(), "")
 	l.ok(err)
 	for name, value := range kept {

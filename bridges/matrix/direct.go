@@ -17,8 +17,10 @@ import (
 // contact is somebody the user has a chat with, and the room that carries it: of
 // several the one in which something was said last.
 type contact struct {
-	room id.RoomID
-	nick string
+	room   id.RoomID
+	nick   string
+	avatar string // mxc:
+	last   int64  // when something was said in the room, milliseconds, as of when the contacts were found
 }
 
 // invite is a room the user is asked into.
@@ -28,7 +30,10 @@ type invite struct {
 	Name   string    `json:"name,omitempty"` // alias or id
 	Reason string    `json:"reason,omitempty"`
 	Direct bool      `json:"direct,omitempty"`
-	Space  bool      `json:"space,omitempty"`
+	// Declined: the homeserver is asked to turn it down. The same one that comes then is
+	// another.
+	Declined bool `json:"-"`
+	Space    bool `json:"space,omitempty"`
 }
 
 // via are servers that know a room somebody invites into.
@@ -80,21 +85,27 @@ func (t *turn) updateContacts() {
 		}
 		c := now[user]
 		if c == nil || r.Last > n.rooms[c.room].Last || r.Last == n.rooms[c.room].Last && rid > c.room {
-			now[user] = &contact{room: rid, nick: person(user, r.Faces[user].Name).Nick}
+			face := r.Faces[user]
+			now[user] = &contact{room: rid, nick: person(user, face.Name).Nick, avatar: face.Avatar, last: r.Last}
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(n.contacts)) {
 		if now[user] == nil {
 			t.emit(&bridges.Contact{Member: n.contactMember(user, n.contacts[user]), Gone: true})
+			delete(n.present, user)
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(now)) {
 		was := n.contacts[user]
-		if was == nil || was.nick != now[user].nick {
-			t.emit(&bridges.Contact{Member: n.contactMember(user, now[user])})
+		if is := now[user]; was == nil || was.nick != is.nick || was.avatar != is.avatar {
+			t.emit(&bridges.Contact{Member: n.contactMember(user, is)})
 		}
 	}
+	fresh := slices.DeleteFunc(slices.Sorted(maps.Keys(now)), func(user id.UserID) bool { return n.contacts[user] != nil })
 	n.contacts = now
+	for _, user := range fresh {
+		n.wonder(user)
+	}
 }
 
 // forTwo tells whether a room has two people, of whom one may still have to come.
@@ -104,7 +115,7 @@ func (r *room) forTwo() bool { return r.Joined == 0 || r.Joined+r.Invited == 2 }
 
 func (n *network) contactMember(user id.UserID, c *contact) bridges.Member {
 	m := person(user, "")
-	m.Nick = c.nick
+	m.Nick, m.Avatar = c.nick, c.avatar
 	return m
 }
 
@@ -161,7 +172,7 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 // invitedBy is the direct room somebody asks the user into. mu is held.
 func (n *network) invitedBy(user id.UserID) (id.RoomID, bool) {
 	for _, rid := range slices.Sorted(maps.Keys(n.invites)) {
-		if inv := n.invites[rid]; inv.Direct && inv.By == user {
+		if inv := n.invites[rid]; inv.Direct && inv.By == user && !inv.Declined {
 			return rid, true
 		}
 	}
@@ -284,12 +295,47 @@ func (n *network) Unfriend(ref bridges.Ref, user bridges.UserID) error {
 			n.outcome(ctx, ref, bridges.NewError(bridges.NotFound, "You have no chat with this person."))
 			return
 		}
-		err := n.retried(ctx, func(ctx context.Context) error {
-			_, err := n.client().LeaveRoom(ctx, rid)
-			return err
-		})
-		n.outcome(ctx, ref, err)
+		n.outcome(ctx, ref, n.leaveOrDecline(ctx, rid, ""))
 	})
+}
+
+// leaveOrDecline leaves a room, or turns an invitation to it down. That is known then
+// before an answer tells it: the next invitation may be in the same one.
+func (n *network) leaveOrDecline(ctx context.Context, rid id.RoomID, reason string) *bridges.Error {
+	n.mu.Lock()
+	inv := n.invites[rid]
+	if inv != nil {
+		inv.Declined = true
+	}
+	n.mu.Unlock()
+	err := n.retried(ctx, func(ctx context.Context) error {
+		_, err := n.client().LeaveRoom(ctx, rid, &mautrix.ReqLeave{Reason: reason})
+		return err
+	})
+	if inv == nil {
+		return err
+	}
+	t := n.begin()
+	defer t.release()
+	defer n.endOf(ctx, t)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case err != nil:
+		inv.Declined = false
+	case n.invites[rid] == inv:
+		delete(n.invites, rid)
+		t.uninvited(rid, inv)
+	}
+	return err
+}
+
+// uninvited tells that an invitation is there no longer. The turn is held.
+func (t *turn) uninvited(rid id.RoomID, inv *invite) {
+	t.putRaw(stateInvite+string(rid), nil)
+	if inv.Direct && inv.By != "" {
+		t.emit(&bridges.Contact{Member: person(inv.By, inv.ByName), Gone: true})
+	}
 }
 
 // Decline implements bridges.Decliner.
@@ -297,10 +343,7 @@ func (n *network) Decline(ref bridges.Ref, name, reason string) error {
 	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		rid, _, err := n.resolve(ctx, name)
 		if err == nil {
-			err = n.retried(ctx, func(ctx context.Context) error {
-				_, err := n.client().LeaveRoom(ctx, rid, &mautrix.ReqLeave{Reason: reason})
-				return err
-			})
+			err = n.leaveOrDecline(ctx, rid, reason)
 		}
 		n.outcome(ctx, ref, err)
 	})

@@ -3,7 +3,6 @@ package matrix
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -49,32 +48,5 @@ func (t *turn) ephemeral(r *room, ev *event.Event) {
 				}
 			}
 		}
-	}
-}
-
-// presences takes who is there, of those the user has a chat with.
-func (t *turn) presences(events []*event.Event) {
-	n := t.n
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, ev := range events {
-		c := n.contacts[ev.Sender]
-		if c == nil {
-			continue
-		}
-		o := readObject(ev.Content.VeryRaw)
-		p := &bridges.Present{Member: n.contactMember(ev.Sender, c), Text: cutBytes(oneLine(o.str("status_msg")), maxTitle)}
-		switch o.str("presence") {
-		case "online":
-			p.Online = true
-		case "unavailable":
-			p.Online, p.Member.Away = true, true
-		case "busy", "org.matrix.msc3026.busy":
-			p.Online, p.Busy = true, true
-		}
-		if ago := o.count("last_active_ago", int64(365*24*time.Hour/time.Millisecond)); ago > 0 && !o.bool("currently_active") {
-			p.Since = time.Now().Add(-time.Duration(ago) * time.Millisecond)
-		}
-		t.emit(p)
 	}
 }

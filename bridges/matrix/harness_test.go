@@ -48,7 +48,7 @@ func (k *kept) Save(_ context.Context, changes map[string][]byte) error {
 
 // linked is a link of alice's with who watches it.
 type linked struct {
-	t     *testing.T
+	t     testing.TB
 	d     *Driver
 	srv   *matrixtest.Server
 	alice *matrixtest.User
@@ -74,7 +74,7 @@ func settings(srv *matrixtest.Server, u *matrixtest.User) map[string]string {
 }
 
 // openLink opens a link for alice and runs it.
-func openLink(t *testing.T, srv *matrixtest.Server, c Config, k *kept) *linked {
+func openLink(t testing.TB, srv *matrixtest.Server, c Config, k *kept) *linked {
 	t.Helper()
 	l := &linked{t: t, srv: srv, d: newDriver(t, c), alice: srv.User("alice"), kept: k, changed: make(chan struct{})}
 	if l.kept == nil {

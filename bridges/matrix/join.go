@@ -21,6 +21,7 @@ const (
 	historyNew  = 50               // lines of a room that is entered the first time
 	historyMost = 200              // lines of one that was entered before
 	powerfulMax = 50               // members with power of a big room that are asked for
+	maxBanned   = 256              // rooms of which it is remembered that the user is banned from them
 )
 
 // Join enters a room: by alias or id. The homeserver is asked only where the user is
@@ -112,7 +113,9 @@ func (n *network) whyNotIn(ctx context.Context, rid id.RoomID, err *bridges.Erro
 	if err.Kind != bridges.Forbidden {
 		return err
 	}
-	banned := strings.Contains(strings.ToLower(err.Text), "banned")
+	n.mu.Lock()
+	banned := n.bans[rid] || strings.Contains(strings.ToLower(err.Text), "banned")
+	n.mu.Unlock()
 	if !banned {
 		_ = n.d.request(ctx, func(ctx context.Context) (e error) { // where that is not told, it stays a guess
 			banned, e = n.isBanned(ctx, rid, n.creds.user)
@@ -185,7 +188,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	count, since, seen := r.Joined, n.since, r.seen
 	n.mu.Unlock()
 	t.release()
-	history, speakers, err := n.fetchHistory(ctx, r, since, seen)
+	history, speakers, all, err := n.fetchHistory(ctx, r, since, seen)
 	var people map[id.UserID]profile
 	if err == nil {
 		people, err = n.fetchMembers(ctx, r, count, speakers)
@@ -221,7 +224,11 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	n.mu.Unlock()
 	t.quick = true
 	messages := t.messages(ctx, r, history)
+	if !all && len(messages) > 0 {
+		messages[0].Missing = time.UnixMilli(seen.At)
+	}
 	n.mu.Lock()
+	r.missing = time.Time{}
 	t.quick, t.replay = false, n.old
 	ev := n.entered(r, ref, name, messages)
 	ev.Created = created
@@ -339,8 +346,8 @@ func memberEvent(ev *event.Event) (id.UserID, profile, bool) {
 
 // fetchHistory asks for what was said since the session was told of a room, oldest
 // first; of one that is new to it for the last lines. Speakers are those who are in and
-// have said something of the last page.
-func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) (out []*event.Event, speakers map[id.UserID]profile, err *bridges.Error) {
+// have said something of the last page. All tells that nothing is left out.
+func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) (out []*event.Event, speakers map[id.UserID]profile, all bool, err *bridges.Error) {
 	limit := historyMost
 	if seen.ID == "" {
 		limit = historyNew
@@ -353,9 +360,10 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen s
 		})
 		if err != nil {
 			if err.Kind == bridges.Forbidden {
+				all = true
 				break // what was said before is not for this user
 			}
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		if in := n.learn(r, there(resp.State)); speakers == nil {
 			speakers = in
@@ -363,17 +371,18 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen s
 		for _, ev := range there(resp.Chunk) {
 			if ev.ID == seen.ID || seen.At > 0 && ev.Timestamp < seen.At-int64(time.Hour/time.Millisecond) {
 				slices.Reverse(out)
-				return out, speakers, nil
+				return out, speakers, true, nil
 			}
 			out = append(out, ev)
 		}
 		if resp.End == "" || resp.End == from || len(resp.Chunk) == 0 {
+			all = true
 			break
 		}
 		from = resp.End
 	}
 	slices.Reverse(out)
-	return out, speakers, nil
+	return out, speakers, all || seen.ID == "", nil
 }
 
 // messages are old events as messages, with what was changed of them later.

@@ -47,11 +47,14 @@ type network struct {
 	family   map[id.RoomID][]id.RoomID // the spaces a room is in; nil: to be made anew
 	invites  map[id.RoomID]*invite
 	belongs  map[id.RoomID]bool   // rooms to be told of, and whether they are old ones
+	bans     map[id.RoomID]bool   // from where answers of this connection told it
 	knocks   map[id.RoomID]string // where the user has asked to be let in, as it was named
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
 	contacts map[id.UserID]*contact
+	curious  []id.UserID                   // contacts of whom it is to be asked whether they are there
+	present  map[id.UserID]bool            // contacts of whom that is known
 	waiting  map[id.RoomID][]chan struct{} // for a room to be in an answer
 	sent     map[string]*sending           // lines on their way, by transaction id
 	echoes   map[string]echo               // what was sent by an earlier connection, by transaction id
@@ -94,8 +97,9 @@ func (n *network) reset() {
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
 	n.family = nil
 	n.belongs = nil
-	n.invites, n.knocks = map[id.RoomID]*invite{}, map[id.RoomID]string{}
+	n.invites, n.knocks, n.bans = map[id.RoomID]*invite{}, map[id.RoomID]string{}, map[id.RoomID]bool{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
+	n.curious, n.present = nil, map[id.UserID]bool{}
 	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
 	n.watches = nil
@@ -334,7 +338,7 @@ const maxLine = 16 << 10
 // Capabilities tells what can be done at a place.
 func (n *network) Capabilities(p bridges.Place) bridges.Caps {
 	caps := bridges.Caps{
-		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true,
+		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true, Location: true,
 		Once: true, MaxLine: maxLine,
 	}
 	if p.Room != "" {

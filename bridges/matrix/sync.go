@@ -315,11 +315,9 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 		t.emit(&bridges.ServerNotice{Text: "You are not let into " + printable(knocked) + ", which you asked for."})
 	}
 	if inv != nil {
-		t.putRaw(stateInvite+string(rid), nil)
-		if inv.Direct && inv.By != "" {
-			t.emit(&bridges.Contact{Member: person(inv.By, inv.ByName), Gone: true})
-		}
+		t.uninvited(rid, inv)
 	}
+	n.noteBan(rid, lr)
 	if r == nil {
 		return
 	}
@@ -341,6 +339,21 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	}
 	t.emit(left)
 	r.open = false
+}
+
+// noteBan notes whether the user is banned from a room that they are in no longer.
+func (n *network) noteBan(rid id.RoomID, lr *mautrix.SyncLeftRoom) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, ev := range append(slices.Clone(lr.State.Events), lr.Timeline.Events...) {
+		if ev.Type.Type != event.StateMember.Type || ev.GetStateKey() != string(n.creds.user) {
+			continue
+		}
+		delete(n.bans, rid)
+		if readObject(ev.Content.VeryRaw).str("membership") == "ban" && len(n.bans) < maxBanned {
+			n.bans[rid] = true
+		}
+	}
 }
 
 // how says how and by whom somebody left a room.
@@ -368,6 +381,10 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	t.n.mu.Unlock()
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
+	}
+	if take := personStates[ev.Type.Type]; take != nil {
+		take(t, ctx, r, ev, readObject(ev.Content.VeryRaw), live)
+		return false
 	}
 	if ev.Type.Type == childType || ev.Type.Type == parentType {
 		t.n.mu.Lock()

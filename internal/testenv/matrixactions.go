@@ -223,6 +223,18 @@ func (c *MatrixClient) SetPresence(ctx context.Context, presence, status string)
 	return c.do(ctx, "presence", map[string]any{"presence": presence, "status": status}, nil)
 }
 
+// SetAccountData sets what the homeserver keeps under a type for all clients of the user.
+func (c *MatrixClient) SetAccountData(ctx context.Context, typ string, content map[string]any) error {
+	return c.do(ctx, "data", map[string]any{"method": "PUT", "type": typ, "content": content}, nil)
+}
+
+// AccountData asks for that; empty: there is none.
+func (c *MatrixClient) AccountData(ctx context.Context, typ string) (map[string]any, error) {
+	var content map[string]any
+	err := c.do(ctx, "data", map[string]any{"method": "GET", "type": typ}, &content)
+	return content, err
+}
+
 // SetState sets a part of a room's state.
 func (c *MatrixClient) SetState(ctx context.Context, room, typ, key string, content map[string]any) (string, error) {
 	var id string

@@ -238,6 +238,16 @@ class Client:
     async def presence(self, presence, status):
         checked(await self.nio.set_presence(presence, status or None))
 
+    async def data(self, method, type, content=None):
+        url = f"{self.nio.homeserver}/_matrix/client/v3/user/{self.nio.user_id}/account_data/{type}"
+        headers = {"Authorization": "Bearer " + self.nio.access_token}
+        async with self.nio.client_session.request(method, url, headers=headers, json=content, ssl=self.nio.ssl) as answer:
+            if answer.status == 404:
+                return {}
+            if answer.status != 200:
+                raise ValueError(f"{answer.status}: {await answer.text()}")
+            return await answer.json()
+
     async def setstate(self, room, type, key, content):
         return checked(await self.nio.room_put_state(room, type, content, key)).event_id
 

@@ -73,3 +73,52 @@ func TestOwnLines(t *testing.T) {
 		}
 	})
 }
+
+// roster is ben's contact list.
+func (p *pair) roster() Stanza {
+	p.Helper()
+	id := p.xmpp.NewID()
+	p.send(`<iq type='get' id='%s'><query xmlns='jabber:iq:roster'/></iq>`, id)
+	return p.expect(IQ(ID(id), Type("result")))
+}
+
+// listed is what ben's contact list has of anna; nil: nothing.
+func (p *pair) listed() *Node {
+	p.Helper()
+	for _, item := range p.roster().All("item") {
+		if item.Attr("jid") == p.annaAddress {
+			return item
+		}
+	}
+	return nil
+}
+
+// TestContactList: whom ben has a chat with on Matrix comes into his contact list, with
+// a name, where the server lets it; else anna asks him.
+func TestContactList(t *testing.T) {
+	everywhere(t, "list", func(p *pair) {
+		p.try(p.anna.SetDisplayName(p.wait(), "Anna"))
+		tablet := p.tablet()
+		chat := p.id(tablet.CreateRoom(p.wait(), MatrixRoom{Direct: true, Invite: []string{p.annaID}}))
+		p.id(p.anna.Join(p.wait(), chat))
+		p.roster() // changes are told to clients that have asked for it
+		p.try(tablet.SetAccountData(p.wait(), "m.direct", map[string]any{p.annaID: []string{chat}}))
+		if !p.privileged {
+			p.expect(Presence(From(p.annaAddress), Type("subscribe"), Where("a nick", func(n *Node) bool { return n.First("nick").Content() == "Anna" })))
+			return
+		}
+		push := p.expect(IQ(Type("set"), Where("anna", func(n *Node) bool { i := n.First("item"); return i != nil && i.Attr("jid") == p.annaAddress })))
+		if item := push.First("item"); item.Attr("name") != "Anna" || item.Attr("subscription") != "both" {
+			p.Errorf("pushed: %s", item)
+		}
+		p.expect(Presence(From(p.annaAddress), Not(Type("unavailable"))))
+		if got := p.xmpp.Received(Presence(From(p.annaAddress), Type("subscribe"))); len(got) != 0 {
+			p.Errorf("anna asks, too: %s", got)
+		}
+		if item := p.listed(); item == nil || item.Attr("name") != "Anna" || item.Attr("subscription") != "both" {
+			p.Errorf("listed: %s", item)
+		}
+		p.send(`<message to='%s' type='chat' id='%s'><body>hello</body></message>`, p.annaAddress, p.xmpp.NewID())
+		p.hears(InRoom(chat), Sender(p.benID), Text("hello"))
+	})
+}
