@@ -58,7 +58,7 @@ func TestCreatedRoom(t *testing.T) {
 		}
 		answer := p.configure(room, "muc#roomconfig_roomname", "Cellar", "muc#roomconfig_roomdesc", "what is kept", "x-join_rule", "public")
 		if answer.Attr("type") != "result" {
-			t.Fatalf("refused: %s", answer)
+			p.Fatalf("refused: %s", answer)
 		}
 		p.expect(Message(FromBare(room), Type("groupchat"), Status("104")))
 		p.expect(Message(FromBare(room), Type("groupchat"), Subject("what is kept")))
@@ -75,7 +75,7 @@ func TestCreatedRoom(t *testing.T) {
 		}
 		// What Matrix does not allow is refused in words.
 		if answer := p.configure(room, "x-encryption", "1"); answer.Attr("type") != "result" {
-			t.Fatalf("refused: %s", answer)
+			p.Fatalf("refused: %s", answer)
 		}
 		p.expect(Message(FromBare(room), BodyLike("encrypted")))
 		answer = p.configure(room, "x-encryption", "0")
@@ -97,7 +97,7 @@ func TestOthersRoom(t *testing.T) {
 		p.expect(Presence(FromBare(room), Status("110"), Role("moderator")))
 		answer := p.configure(room, "muc#roomconfig_roomname", "Orchard")
 		if answer.Attr("type") != "result" {
-			t.Fatalf("refused: %s", answer)
+			p.Fatalf("refused: %s", answer)
 		}
 		p.hears(InRoom(garden), State("m.room.name", ""), Content("Orchard", "name"))
 		answer = p.configure(room, "muc#roomconfig_roomname", "Field", "x-history", "joined")
@@ -257,5 +257,30 @@ func TestRoomOfAnotherClient(t *testing.T) {
 		if c := p.bookmarked(p.room())[p.room()]; c.Attr("name") != "Garden" || c.Attr("autojoin") != "true" {
 			p.Errorf("the bookmark is %s", c)
 		}
+	})
+}
+
+// TestKnock: ben is told that one can ask to be let in, and that this homeserver does
+// not let anybody do so.
+func TestKnock(t *testing.T) {
+	everywhere(t, "knock", func(p *pair) {
+		hall := p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Name: "Hall", Alias: p.alias, Version: "10"}))
+		p.id(p.anna.SetState(p.wait(), hall, "m.room.join_rules", "", map[string]any{"join_rule": "knock"}))
+		room := p.room()
+		p.send(`<presence to='%s/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, room)
+		p.expect(Presence(FromBare(room), Error("auth", "registration-required"), ErrorText("ask to be let in")))
+		form := must[Stanza](p)(p.xmpp.Request(p.wait(), "get", room, `<query xmlns='jabber:iq:register'/>`))
+		if _, ok := fieldValue(form, "x-reason"); !ok {
+			p.Fatalf("the form is %s", form)
+		}
+		answer := must[Stanza](p)(p.xmpp.Request(p.wait(), "set", room, `<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>`+
+			field("FORM_TYPE", "http://jabber.org/protocol/muc#register")+field("x-reason", "I have a key")+`</x></query>`))
+		if !All(Error("cancel", "feature-not-implemented"), ErrorText("homeserver")).Holds(answer.Node) {
+			p.Errorf("the answer is %s", answer)
+		}
+		p.try(p.anna.Invite(p.wait(), hall, p.benID))
+		p.expect(Message(invitesTo(room)))
+		p.send(`<presence to='%s/me'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, room)
+		p.expect(Presence(FromBare(room), Status("110")))
 	})
 }
