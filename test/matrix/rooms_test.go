@@ -192,6 +192,7 @@ func TestRoomIsUpgraded(t *testing.T) {
 		}
 		p.try(p.anna.Request(p.wait(), "POST", "/_matrix/client/v3/rooms/"+old+"/upgrade", map[string]any{"new_version": "11"}, &made))
 		p.hears(InRoom(made.Room), Membership(p.benID, "join"))
+		p.expect(Presence(FromBare(room), Status("110"), Role("participant")))
 		p.say(room, "after", "")
 		p.hears(InRoom(made.Room), Sender(p.benID), Text("after"))
 		if got := p.xmpp.Received(Presence(FromBare(room), Has("http://jabber.org/protocol/muc#user", "destroy"))); len(got) != 0 {
