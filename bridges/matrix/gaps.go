@@ -63,7 +63,7 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 			}
 			var msgs *mautrix.RespMessages
 			err := n.d.request(ctx, func(ctx context.Context) (err error) {
-				msgs, err = n.client().Messages(ctx, rid, from, n.since, mautrix.DirectionBackward, lazily, gapLines)
+				msgs, err = getMessages(ctx, n.client(), rid, from, n.since, lazily, gapLines)
 				return err
 			})
 			if err != nil {
@@ -74,9 +74,9 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 				break
 			}
 			if r != nil {
-				n.learn(r, there(msgs.State))
+				n.learn(r, msgs.State)
 			}
-			for _, ev := range there(msgs.Chunk) {
+			for _, ev := range msgs.Chunk {
 				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {
 					found = true
 					break

@@ -46,8 +46,8 @@ type network struct {
 	aliases  map[string]id.RoomID
 	family   map[id.RoomID][]id.RoomID // the spaces a room is in; nil: to be made anew
 	invites  map[id.RoomID]*invite
-	belongs  map[id.RoomID]bool   // rooms to be told of, and whether they are old ones
 	bans     map[id.RoomID]bool   // from where answers of this connection told it
+	belongs  map[id.RoomID]bool   // rooms to be told of, and whether they are old ones
 	knocks   map[id.RoomID]string // where the user has asked to be let in, as it was named
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
@@ -200,7 +200,7 @@ func (n *network) saveTokens(ctx context.Context, refresh, access string, expire
 
 // restore reads what is stored. The turn is held.
 func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) error {
-	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateKnock); err != nil {
+	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateUnread, stateKnock); err != nil {
 		return err
 	}
 	stored := t.loaded
@@ -228,6 +228,8 @@ func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) err
 			if !r.Offered { // the process ended before it was
 				n.noteBelongs(r.id, true)
 			}
+		case stateUnread:
+			n.restoreUnread(name, raw)
 		case stateKnock:
 			n.knocks[id.RoomID(rest)] = string(raw)
 		case stateInvite:
