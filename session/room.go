@@ -36,6 +36,7 @@ type room struct {
 
 	seats    []*seat
 	password string
+	anew     bool // all occupants are to be shown: it is another room of the network now
 	created  bool // by the join: the first client to see it is told
 	auto     bool // joined for the account, stays without clients
 	joining  bool // a join is under way
