@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"transportd/bridges"
@@ -45,8 +46,10 @@ func TestManyRooms(t *testing.T) {
 		t.Errorf("%d rooms are stored", len(stored))
 	}
 	n := 0
-	for _, count := range srv.Counts() {
-		n += count
+	for what, count := range srv.Counts() {
+		if !strings.Contains(what, "/presence/") { // of some contacts it is asked later, one by one
+			n += count
+		}
 	}
 	if n > 20 {
 		t.Errorf("%d requests: %v", n, srv.Counts())
