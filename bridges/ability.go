@@ -29,6 +29,36 @@ type RoleSetter interface {
 	SetAffiliation(ref Ref, room RoomID, target string, a Affiliation, reason string) error
 }
 
+// RoomConfigurer tells and changes what a room is like for everybody in it.
+type RoomConfigurer interface {
+	// RoomSettings are what can be set of a room, Default being how it is now; none
+	// where the user may change nothing of it. A query.
+	RoomSettings(ctx context.Context, room RoomID) ([]Field, error)
+	// ConfigureRoom changes settings, by Field.Name. Outcome Done, once the network
+	// has taken all of them, or Failed: of several, those before the one that was
+	// refused stay.
+	ConfigureRoom(ref Ref, room RoomID, changes map[string]string) error
+}
+
+// Names of settings that networks have in common. What else a network has goes by
+// other names, of small letters, digits and "_".
+const (
+	RoomTitle       = "title"        // FieldText: RoomInfo.Name
+	RoomDescription = "description"  // FieldLines
+	RoomPublic      = "public"       // FieldBool: anybody may find it
+	RoomMembersOnly = "members_only" // FieldBool: only who is invited gets in
+	RoomModerated   = "moderated"    // FieldBool: only some may speak
+	RoomFreeSubject = "free_subject" // FieldBool: everybody may set the subject
+	RoomPassword    = "password"     // FieldSecret: empty is none
+	RoomLimit       = "limit"        // FieldText: how many people there can be, a number; empty: any
+)
+
+// Knocker asks to be let into a room that one may ask to be let into; outcome Done,
+// once the wish is made known, or Failed. What it comes to is an Invited, or nothing.
+type Knocker interface {
+	Knock(ref Ref, room, reason string) error
+}
+
 // Presencer tells the network whether the user is away.
 type Presencer interface {
 	SetAway(away bool, text string) error
@@ -150,9 +180,16 @@ type Prober interface {
 	Probe(ctx context.Context, user UserID, p Probe) (string, error)
 }
 
+// PeopleFinder searches a network for people by parts of what they are called, at most
+// limit of them, the best first.
+type PeopleFinder interface {
+	FindPeople(ctx context.Context, words string, limit int) ([]Profile, error)
+}
+
 // Profile is what a network tells of a person.
 type Profile struct {
 	Nick, RealName, Mask, Account, Server string
+	Address                               string // as Member.Address; empty: Nick
 	Text                                  string // the rest, in lines for people
 	Avatar                                string // the person's picture, as Member.Avatar; empty: none
 }

@@ -206,6 +206,9 @@ type Network interface {
 // JoinOptions refine a Join.
 type JoinOptions struct {
 	Password string
+	// Create: a room that does not exist may be made, where the network does not do
+	// so anyway.
+	Create bool
 }
 
 // Place is where something is said: in a room or with a person. One is set.

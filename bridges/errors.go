@@ -21,6 +21,7 @@ const (
 	MembersOnly                       // invitation or membership needed
 	PasswordRequired                  // a key or password is wrong or missing
 	RoomFull
+	RoomMoved       // another room has taken its place: Error.Instead
 	Conflict        // the nick is taken
 	NickLocked      // the nick cannot be changed now
 	NotJoined       // the user is not in that room
@@ -45,6 +46,9 @@ type Error struct {
 	Permanent bool
 	// RetryAfter is how long the network wants us to wait, 0: not known.
 	RetryAfter time.Duration
+	// Instead is the room that has taken the place of one that has Moved, as
+	// Address.Name has it.
+	Instead string
 	// Err is the cause, for the log only.
 	Err error
 }

@@ -19,6 +19,7 @@ type Entered struct {
 	Members []Member  // without Self
 	Subject *Subject  // nil: none set
 	Info    *RoomInfo // nil: nothing known
+	Created bool      // the join has made the room
 	// History is what was said in the room while nobody here heard it, oldest first
 	// and with Replay set: everything since the last line the session was given, or
 	// as much of it as is worth while; the first time the last lines there are.
@@ -116,6 +117,20 @@ type RoomInfo struct {
 	Avatar      string // the room's picture, as Member.Avatar; empty: none
 	Public      bool   // anybody may find it
 	Open        bool   // anybody may enter it
+	Knock       bool   // who may not enter may ask to be let in: the Network is a Knocker
+	Moderated   bool   // only some may speak
+	// Settings are what else is set there, in whatever words: another text tells of
+	// another state.
+	Settings string
+}
+
+// Moved: a room has ended and another takes its place. What still happens in Room is
+// reported until it is left.
+type Moved struct {
+	Room   RoomID
+	Name   string // of the other, as Address.Name has it
+	Reason string
+	In     bool // the network has the user in the other by now (Caps.Resident)
 }
 
 // Joined: somebody came into a room.
@@ -251,3 +266,4 @@ func (*Typing) event()         {}
 func (*Read) event()           {}
 func (*Contact) event()        {}
 func (*RoomInfo) event()       {}
+func (*Moved) event()          {}

@@ -12,9 +12,8 @@ import (
 
 // roomFeatures are what every room can do; capabilities add to them.
 var roomFeatures = []string{
-	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID,
+	xep.NSDiscoInfo, xep.NSDiscoItems, xep.NSCommands, xep.NSMUC, xep.NSPing, xep.NSStanzaID, xep.NSVCard,
 	xep.FeatureStableID, xep.FeatureSelfPing,
-	xep.FeatureUnmoderated,
 }
 
 // roomInfo answers what a room or an occupant is.
@@ -51,6 +50,11 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 	for _, f := range slices.Concat(r.access(), roomFeaturesOf(s.capsOf(r, addr))) {
 		info.AddFeature(f)
 	}
+	if l := s.existing(addr.Network); r == nil && l != nil {
+		if _, ok := l.net.(bridges.Knocker); ok {
+			info.AddFeature(xep.NSRegister)
+		}
+	}
 	// Clients know by this what such a network cannot do.
 	if kind := s.m.info.RoomType; kind != "text" {
 		info.Identities = append(info.Identities, component.Identity{Category: "conference", Type: kind, Name: name})
@@ -64,6 +68,11 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 		info.AddFeature(xep.FeaturePersistent)
 	} else {
 		info.AddFeature(xep.FeatureTemporary)
+	}
+	if r != nil && r.info != nil && r.info.Moderated {
+		info.AddFeature(xep.FeatureModerated)
+	} else {
+		info.AddFeature(xep.FeatureUnmoderated)
 	}
 	if r != nil && r.password != "" {
 		info.AddFeature(xep.FeaturePasswordProtected)
@@ -79,6 +88,9 @@ func (s *Session) roomInfo(st *component.Stanza, r *room, addr bridges.Address) 
 			infoField("muc#roominfo_occupants", strconv.Itoa(len(members)+1)))
 		if r.info != nil && r.info.Description != "" {
 			form.Fields = append(form.Fields, infoField("muc#roominfo_description", r.info.Description))
+		}
+		if r.picture.hash != "" {
+			form.Fields = append(form.Fields, component.FormField{Var: "muc#roominfo_avatarhash", Type: component.FieldTextMulti, Values: []string{r.picture.hash}})
 		}
 		if r.subject != nil {
 			form.Fields = append(form.Fields, infoField("muc#roominfo_subject", r.subject.Text))

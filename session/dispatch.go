@@ -236,6 +236,8 @@ func (s *Session) onRoomEvent(l *link, ev bridges.Event) {
 		}
 	case *bridges.ModeChanged:
 		s.inRoom(l, ev.Room, func(r *room) { r.onMode(ev) })
+	case *bridges.Moved:
+		s.onMoved(l, ev)
 	case *bridges.RoomInfo:
 		s.inRoom(l, ev.Room, func(r *room) { r.onInfo(ev) })
 	default:

@@ -28,6 +28,7 @@ var refusals = map[bridges.ErrorKind]refusal{
 	bridges.MembersOnly:      {stanza.ErrorTypeAuth, "registration-required", "You need an invitation to enter."},
 	bridges.PasswordRequired: {stanza.ErrorTypeAuth, "not-authorized", "A correct password is needed to enter."},
 	bridges.RoomFull:         {stanza.ErrorTypeWait, "service-unavailable", "The room is full."},
+	bridges.RoomMoved:        {stanza.ErrorTypeCancel, "gone", "The room has ended; another takes its place."},
 	bridges.Conflict:         {stanza.ErrorTypeCancel, "conflict", "The nickname is in use."},
 	bridges.NickLocked:       {stanza.ErrorTypeModify, "not-acceptable", "The nickname cannot be changed now."},
 	bridges.NotJoined:        {stanza.ErrorTypeModify, "not-acceptable", "You are not in that room."},

@@ -76,6 +76,21 @@ func (s *Session) roomIQ(st *component.Stanza, r *room, addr bridges.Address) {
 	case iqKey{"set", xep.NSMUCOwner, "query"}, iqKey{"get", xep.NSMUCOwner, "query"}:
 		s.roomConfig(st, r, addr)
 		return
+	case iqKey{"get", xep.NSVCard, "vCard"}:
+		if st.To.Resource == "" {
+			s.roomCard(st, r)
+			return
+		}
+	case iqKey{"set", xep.NSVCard, "vCard"}:
+		if st.To.Resource == "" {
+			s.refuse(st, component.NewStanzaError("auth", "forbidden", "The picture of a room cannot be set from here."))
+			return
+		}
+	case iqKey{"get", xep.NSRegister, "query"}, iqKey{"set", xep.NSRegister, "query"}:
+		if st.To.Resource == "" {
+			s.roomRegister(st, r, addr)
+			return
+		}
 	}
 	if s.archiveIQ(st, r, addr) {
 		return

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"io"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -35,9 +36,8 @@ const (
 	pictureWait     = time.Second
 )
 
-// pictures remembers pictures of people, of all users of a gateway: what one of them may
-// see of a network is under a name that others know only where they see it too. It is
-// safe for concurrent use.
+// pictures remembers pictures of people and rooms for all users of a gateway. It is safe
+// for concurrent use.
 type pictures struct {
 	mu      sync.Mutex
 	entries map[pictureKey]*list.Element // of *cachedPicture
@@ -46,7 +46,9 @@ type pictures struct {
 	slots   chan struct{}
 }
 
+// pictureKey names a picture: the network's names are each account's own.
 type pictureKey struct {
+	user    component.JID
 	network bridges.NetworkID
 	ref     string
 }
@@ -106,15 +108,11 @@ func (s *Session) fetchPicture(ctx context.Context, l *link, ref string) (p pict
 	if !ok || ref == "" || s.m.clean == nil {
 		return picture{}
 	}
-	key := pictureKey{l.id, ref}
+	key := s.keyOf(l, ref)
 	if p, known := s.m.pictures.get(key); known {
 		return p
 	}
-	media, err := opener.OpenMedia(ctx, ref)
-	if err == nil {
-		defer func() { _ = media.Close() }()
-		p.data, p.mediaType, err = s.m.clean(ctx, media)
-	}
+	p, err := s.readPicture(ctx, opener, ref)
 	switch {
 	case err != nil:
 		s.log.Debug("a picture cannot be shown", "error", err)
@@ -128,6 +126,26 @@ func (s *Session) fetchPicture(ctx context.Context, l *link, ref string) (p pict
 	s.m.pictures.put(key, p)
 	return p
 }
+
+// readPicture reads one from the network. What goes wrong over it costs the picture.
+func (s *Session) readPicture(ctx context.Context, opener bridges.MediaOpener, ref string) (p picture, err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			s.m.stats.panics.Add(1)
+			s.log.Error("reading a picture panicked", "panic", e, "stack", string(debug.Stack()))
+			p, err = picture{}, errPanicked
+		}
+	}()
+	media, err := opener.OpenMedia(ctx, ref)
+	if err != nil {
+		return picture{}, err
+	}
+	defer func() { _ = media.Close() }()
+	p.data, p.mediaType, err = s.m.clean(ctx, media)
+	return p, err
+}
+
+func (s *Session) keyOf(l *link, ref string) pictureKey { return pictureKey{s.user, l.id, ref} }
 
 // photo writes the PHOTO of a vCard (XEP-0054).
 func (p picture) photo(o *component.Out) {
@@ -165,18 +183,19 @@ type wantedPicture struct {
 	then func()
 }
 
-// picture returns a picture where it is known. Where it is not, then is called in the
-// session once it is, unless then is nil or there is too much to look at.
-func (s *Session) picture(l *link, ref string, then func()) (p picture, known bool) {
+// look returns a picture where it is known. Where it is not, then is called in the session
+// once it is, or the link has ended, if waits is true: not where then is nil, or there is
+// too much to look at.
+func (s *Session) look(l *link, ref string, then func()) (p picture, known, waits bool) {
 	if ref == "" || !l.hasPictures() {
-		return picture{}, true
+		return picture{}, true, false
 	}
-	if p, known = s.m.pictures.get(pictureKey{l.id, ref}); known || then == nil || len(s.faces.waiting) >= maxWanted {
-		return p, known
+	if p, known = s.m.pictures.get(s.keyOf(l, ref)); known || then == nil || len(s.faces.waiting) >= maxWanted {
+		return p, known, false
 	}
 	s.faces.waiting = append(s.faces.waiting, wantedPicture{l, ref, then})
 	s.nextPicture()
-	return picture{}, false
+	return picture{}, false, true
 }
 
 // nextPicture fetches what waits, but for what is at networks that cannot be reached now.
@@ -187,15 +206,13 @@ func (s *Session) nextPicture() {
 			break
 		}
 		w := s.faces.waiting[i]
-		_, known := s.m.pictures.get(pictureKey{w.l.id, w.ref})
+		_, known := s.m.pictures.get(s.keyOf(w.l, w.ref))
 		if !known && !w.l.dead {
 			s.fetch(w)
 			return
 		}
 		s.faces.waiting = slices.Delete(s.faces.waiting, i, i+1)
-		if known && !w.l.dead {
-			w.then()
-		}
+		w.then()
 	}
 	if len(s.faces.waiting) == 0 {
 		s.faces.waiting = nil
@@ -218,7 +235,7 @@ func (s *Session) fetch(w wantedPicture) {
 		defer cancel()
 		s.fetchPicture(ctx, w.l, w.ref)
 		if ctx.Err() != nil { // it takes too long
-			s.m.pictures.put(pictureKey{w.l.id, w.ref}, picture{})
+			s.m.pictures.put(s.keyOf(w.l, w.ref), picture{})
 		}
 		return next
 	}) {
@@ -243,9 +260,8 @@ func (s *Session) appendPhoto(o *component.Out, p *person) {
 			}
 		}
 	}
-	room := len(s.faces.waiting) < maxWanted
-	face, known := s.picture(l, p.avatar, then)
-	p.wanted = p.wanted || !known && room
+	face, known, waits := s.look(l, p.avatar, then)
+	p.wanted = p.wanted || waits
 	xep.AppendPhoto(o, face.hash, known)
 }
 
@@ -255,7 +271,7 @@ func (s *Session) tellAvatar(p *person, to component.JID) {
 	if p.l == nil || !p.l.hasPictures() {
 		return
 	}
-	face, known := s.picture(p.l, p.avatar, nil)
+	face, known, _ := s.look(p.l, p.avatar, nil)
 	if !known || face.hash == p.pep && (to == s.user || face.hash == "") {
 		return
 	}
@@ -303,13 +319,13 @@ func (r *room) face(m *bridges.Member) {
 	if m.Avatar == "" || r.faced[m.ID] == m.Avatar || !r.inside() || len(r.seats) == 0 || !r.l.hasPictures() {
 		return
 	}
-	id, ref := m.ID, m.Avatar
+	id, ref, l := m.ID, m.Avatar, r.l
 	show := func() {
-		now, there := r.l.net.Member(r.id, id)
-		if r.rooms[r.jid.Local] != r || !r.inside() || !there || now.Avatar != ref || r.faced[id] == ref {
+		now, there := l.net.Member(r.id, id)
+		if r.rooms[r.jid.Local] != r || r.l != l || !r.inside() || !there || now.Avatar != ref || r.faced[id] == ref {
 			return
 		}
-		if p, _ := r.picture(r.l, ref, nil); p.hash == "" {
+		if p, _, _ := r.look(r.l, ref, nil); p.hash == "" {
 			return
 		}
 		if r.faced == nil || len(r.faced) >= maxFaced {
@@ -318,7 +334,7 @@ func (r *room) face(m *bridges.Member) {
 		r.faced[id] = ref
 		r.each(func(st *seat) { r.send(r.presence(st.jid, &now, nil)) })
 	}
-	if _, known := r.picture(r.l, ref, show); known {
+	if _, known, _ := r.look(r.l, ref, show); known {
 		show()
 	}
 }

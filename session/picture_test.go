@@ -149,7 +149,7 @@ func TestPicturesAreNoStorm(t *testing.T) {
 func TestPicturesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newPictures()
-		key := func(i int) pictureKey { return pictureKey{"net", fmt.Sprint(i)} }
+		key := func(i int) pictureKey { return pictureKey{network: "net", ref: fmt.Sprint(i)} }
 		big := make([]byte, maxPictureBytes/4)
 		for i := range 6 {
 			c.put(key(i), picture{data: big, hash: "h"})

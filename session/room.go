@@ -36,6 +36,7 @@ type room struct {
 
 	seats    []*seat
 	password string
+	created  bool // by the join: the first client to see it is told
 	auto     bool // joined for the account, stays without clients
 	joining  bool // a join is under way
 	nick     string
@@ -64,6 +65,8 @@ type room struct {
 	unrecorded bool                      // the archive could not take the last line, and the user was told
 	info       *bridges.RoomInfo         // nil: nothing is known
 	count      *headcount
+	picture    roomPicture
+	looking    bool        // its picture is being looked at, or will be
 	quitting   bridges.Ref // leaves for good, by the user's wish
 	part       *time.Timer
 	rejoin     bool // wanted again while leaving

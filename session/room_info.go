@@ -12,15 +12,22 @@ import (
 func (r *room) onInfo(ev *bridges.RoomInfo) { r.noteInfo(ev) }
 
 // noteInfo takes over what a room is like, and tells clients that have seen another
-// state of it to look again (XEP-0045 section 10.2.1, status 104).
+// state of it to look again.
 func (r *room) noteInfo(info *bridges.RoomInfo) {
 	if info == nil || r.info != nil && *r.info == *info {
 		return
 	}
+	first := r.info == nil
 	r.info = info
-	if !r.inside() {
-		return
+	if !first && r.inside() {
+		r.tellChanged()
 	}
+	r.wantPicture()
+}
+
+// tellChanged tells every client to look at what the room is like (XEP-0045 section
+// 10.2.1, status 104).
+func (r *room) tellChanged() {
 	r.each(func(st *seat) {
 		o := component.NewMessage(r.jid, st.jid, "groupchat", r.m.ids.next())
 		xep.MUCUser{Statuses: []int{xep.StatusConfigChanged}}.AppendTo(o)

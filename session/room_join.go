@@ -96,8 +96,14 @@ func (r *room) join() {
 	}
 	r.joining = true
 	r.act(r.l, joinOutcome{r}, func(ref bridges.Ref) error {
-		return r.l.net.Join(ref, r.name, bridges.JoinOptions{Password: r.password})
+		return r.l.net.Join(ref, r.name, bridges.JoinOptions{Password: r.password, Create: r.isAskedFor()})
 	})
+}
+
+// isAskedFor tells whether a client waits for the room: who comes back by itself, or was
+// brought back, does not want one made.
+func (r *room) isAskedFor() bool {
+	return slices.ContainsFunc(r.seats, func(st *seat) bool { return st.stanza != nil && !st.restored })
 }
 
 // joinOutcome is what a join comes to.
@@ -117,7 +123,9 @@ func (o joinOutcome) outcome(s *Session, ev bridges.Event) {
 		if ev.Err.Kind == bridges.Offline && !r.l.dead {
 			return // the link's end decides
 		}
-		r.failJoin(ev.Err)
+		if !r.movedMeanwhile(ev.Err) {
+			r.failJoin(ev.Err)
+		}
 	}
 }
 
@@ -144,7 +152,7 @@ func (r *room) failJoin(err *bridges.Error) {
 		r.close(leave{reason: StanzaError(err).Text, codes: codesLost})
 		return
 	}
-	e := StanzaError(err)
+	e := StanzaError(r.mayKnock(err))
 	e.By = r.jid
 	seats := r.seats
 	r.seats = nil
@@ -202,7 +210,7 @@ func (r *room) onEntered(ev *bridges.Entered) {
 			r.showSubject(true)
 		}
 	}
-	r.nick, r.self = ev.Self.Nick, ev.Self
+	r.nick, r.self, r.created = ev.Self.Nick, ev.Self, ev.Created
 	r.startRecording()
 	if !wasIn || !sameSubject {
 		r.recordMissedSubject(ev.Subject)

@@ -23,11 +23,12 @@ var (
 
 // leave is how a member is shown to go.
 type leave struct {
-	reason string
-	actor  string
-	codes  []int
-	nick   string // 303: the new nick
-	status bool   // reason is the member's own, not the actor's
+	reason  string
+	actor   string
+	codes   []int
+	nick    string       // 303: the new nick
+	status  bool         // reason is the member's own, not the actor's
+	destroy *xep.Destroy // the room has ended
 }
 
 // welcome shows a client the room, in the order of XEP-0045 section 7.2:
@@ -48,6 +49,9 @@ func (r *room) welcome(st *seat, lines []line) {
 		codes = append(codes, xep.StatusNonAnonymous)
 	}
 	codes = append(codes, 110)
+	if r.created { // and may be configured (XEP-0045 section 10.1)
+		codes = append(codes, xep.StatusRoomCreated)
+	}
 	if st.nick != self.Nick {
 		codes = append(codes, 210)
 	}
@@ -55,7 +59,7 @@ func (r *room) welcome(st *seat, lines []line) {
 		r.lostStream(st)
 		return
 	}
-	r.self, r.nick = self, self.Nick
+	r.self, r.nick, r.created = self, self.Nick, false
 	st.in, st.as = true, self.Nick
 	if st.stanza != nil || st.restored {
 		r.tellCut(st)
@@ -65,6 +69,12 @@ func (r *room) welcome(st *seat, lines []line) {
 	st.stanza, st.restored, st.seen = nil, false, r.seq
 	r.settleGap()
 	r.saveSeat(st)
+	if r.picture.told != "" {
+		r.showPicture(st)
+	} else {
+		r.picture.ref = "" // it may be had now
+	}
+	r.wantPicture()
 }
 
 // lostStream notes that a client could not be shown the room: it is verified
@@ -112,7 +122,7 @@ func (r *room) presence(to component.JID, m *bridges.Member, codes []int) *compo
 		o.Elem("", "show", "away")
 	}
 	if m.Avatar != "" && r.l.hasPictures() {
-		if p, _ := r.picture(r.l, m.Avatar, nil); p.hash != "" {
+		if p, _, _ := r.look(r.l, m.Avatar, nil); p.hash != "" {
 			xep.AppendPhoto(o, p.hash, true)
 		}
 	}
@@ -177,10 +187,13 @@ func (r *room) absence(to component.JID, m *bridges.Member, lv leave) *component
 		actor, _ := component.SafeResource(lv.actor)
 		o.Start("", "actor").Attr("nick", actor).End()
 	}
-	if !lv.status && lv.reason != "" {
+	if !lv.status && lv.reason != "" && lv.destroy == nil {
 		o.Elem("", "reason", lv.reason)
 	}
 	o.End()
+	if lv.destroy != nil {
+		lv.destroy.AppendTo(o)
+	}
 	statusCodes(o, lv.codes)
 	return o.End()
 }

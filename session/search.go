@@ -14,7 +14,7 @@ import (
 // about.
 type Query struct {
 	Words string // all of them in a room's name or subject, whatever their case
-	Nick  string // of a person, exactly
+	Nick  string // of a person: a part of it, or where the network cannot search all of it
 }
 
 // Found is a room or a person that fits a query.
@@ -55,7 +55,7 @@ func (m *Manager) Search(ctx context.Context, user component.JID, network bridge
 	for _, l := range links {
 		for _, ask := range []func() ([]Found, bool, error){
 			func() ([]Found, bool, error) { return m.searchRooms(ctx, l, q.Words) },
-			func() ([]Found, bool, error) { return m.searchPerson(ctx, l, q.Nick) },
+			func() ([]Found, bool, error) { return m.searchPeople(ctx, l, q.Nick) },
 		} {
 			found, can, err := ask()
 			asked = asked || can
@@ -121,21 +121,38 @@ func (m *Manager) searchRooms(ctx context.Context, l online, text string) ([]Fou
 	return out, true, err
 }
 
-// searchPerson looks one person up; that there is nobody of that name is no error.
-func (m *Manager) searchPerson(ctx context.Context, l online, nick string) ([]Found, bool, error) {
-	profiler, ok := l.net.(bridges.Profiler)
-	if nick = strings.TrimSpace(nick); !ok || nick == "" {
+// maxFoundPeople bounds the people one network is asked for.
+const maxFoundPeople = 50
+
+// searchPeople looks for people by name, or where the network cannot, one up by nick;
+// that there is nobody is no error.
+func (m *Manager) searchPeople(ctx context.Context, l online, nick string) ([]Found, bool, error) {
+	if nick = strings.TrimSpace(nick); nick == "" {
 		return nil, false, nil
 	}
-	p, err := profiler.Profile(ctx, l.net.UserID(nick))
-	if err != nil {
-		if bridges.AsError(err).Kind == bridges.NotFound {
-			err = nil
+	var people []bridges.Profile
+	var err error
+	switch who := l.net.(type) {
+	case bridges.PeopleFinder:
+		people, err = who.FindPeople(ctx, nick, maxFoundPeople)
+	case bridges.Profiler:
+		var p bridges.Profile
+		if p, err = who.Profile(ctx, l.net.UserID(nick)); err == nil {
+			p.Nick = cmp.Or(p.Nick, nick)
+			people = append(people, p)
 		}
-		return nil, true, err
+	default:
+		return nil, false, nil
 	}
-	name := cmp.Or(p.Nick, nick)
-	return []Found{{JID: m.personJID(l.id, &bridges.Member{Nick: name}), Network: l.id, Name: name, Text: p.RealName}}, true, nil
+	if err != nil && bridges.AsError(err).Kind == bridges.NotFound {
+		err = nil
+	}
+	out := make([]Found, 0, len(people))
+	for _, p := range people {
+		jid := m.personJID(l.id, &bridges.Member{Nick: p.Nick, Address: p.Address})
+		out = append(out, Found{JID: jid, Network: l.id, Name: p.Nick, Text: p.RealName})
+	}
+	return out, true, err
 }
 
 // searchError is an error in the words of the contract.

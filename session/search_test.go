@@ -91,3 +91,31 @@ func (l *listing) Profile(_ context.Context, user bridges.UserID) (bridges.Profi
 	}
 	return bridges.Profile{Nick: string(user)}, nil
 }
+
+// finder is a network whose people can be searched for.
+type finder struct{ *listing }
+
+// FindPeople implements bridges.PeopleFinder.
+func (f finder) FindPeople(_ context.Context, words string, limit int) ([]bridges.Profile, error) {
+	if words != "capulet" || limit < 2 {
+		return nil, f.err
+	}
+	return []bridges.Profile{{Nick: "Juliet Capulet", Address: "juliet"}, {Nick: "Tybalt"}}, f.err
+}
+
+// People are found by parts of what they are called, at the addresses they have.
+func TestSearchPeople(t *testing.T) {
+	scenario(t, func(w *world) {
+		w.join("a", "alice")
+		l := &listing{}
+		w.connectedTo(l)
+		if err := w.m.inside(context.Background(), w.user(), func(s *Session) { s.links[0].net = finder{l} }); err != nil {
+			t.Fatal(err)
+		}
+		w.finds(Query{Nick: " capulet "}, "juliet%net@gw.example tybalt%net@gw.example")
+		w.finds(Query{Nick: "montague"}, "")
+		l.err = bridges.NewError(bridges.RateLimited, "Later.")
+		w.findsNothing("net", Query{Nick: "montague"}, bridges.RateLimited)
+		w.finds(Query{Nick: "capulet"}, "juliet%net@gw.example tybalt%net@gw.example") // what there is
+	})
+}

@@ -33,6 +33,10 @@ type Script struct {
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	// Creates: what is asked for is noted where rooms may be made.
+	Creates bool
+	// Settings are those of every room.
+	Settings []bridges.Field
 	// Groups are what is in groups of rooms, by name; those of the name "" are on top.
 	Groups map[string][]bridges.DirectoryEntry
 	// Older is what was said in rooms, oldest first; FailHistory is what asking for it

@@ -3,6 +3,7 @@ package bridgetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -74,6 +75,9 @@ func (n *ScriptNet) Join(ref bridges.Ref, room string, opt bridges.JoinOptions) 
 	if opt.Password != "" {
 		call += " " + opt.Password
 	}
+	if opt.Create && n.d.Creates {
+		call += " creating"
+	}
 	return n.act(call, func() {
 		if door := n.Doors[room]; door != nil {
 			door(ref, room, opt)
@@ -118,6 +122,44 @@ func (n *ScriptNet) Send(ref bridges.Ref, to bridges.Place, m bridges.Outgoing) 
 func (n *ScriptNet) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) error {
 	return n.act(fmt.Sprintf("subject %s %s", room, text), func() {
 		n.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{Text: text, By: n.Self().Nick, Identity: n.Self().Identity}})
+	})
+}
+
+// RoomSettings implements bridges.RoomConfigurer.
+func (n *ScriptNet) RoomSettings(context.Context, bridges.RoomID) ([]bridges.Field, error) {
+	if n.Ask != nil {
+		n.Ask()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.online {
+		return nil, offline()
+	}
+	return slices.Clone(n.d.Settings), nil
+}
+
+// ConfigureRoom implements bridges.RoomConfigurer. What is "refused" cannot be set.
+func (n *ScriptNet) ConfigureRoom(ref bridges.Ref, room bridges.RoomID, changes map[string]string) error {
+	call := "configure " + string(room)
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		call += " " + name + "=" + changes[name]
+	}
+	return n.act(call, func() {
+		n.mu.Lock()
+		for _, value := range changes {
+			if value == "refused" {
+				n.mu.Unlock()
+				n.emit(&bridges.Failed{Ref: ref, Err: bridges.NewError(bridges.Forbidden, "You may not change this.")})
+				return
+			}
+		}
+		for i, f := range n.d.Settings {
+			if value, ok := changes[f.Name]; ok {
+				n.d.Settings[i].Default = value
+			}
+		}
+		n.mu.Unlock()
+		n.emit(&bridges.Done{Ref: ref})
 	})
 }
 

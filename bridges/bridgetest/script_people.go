@@ -41,6 +41,17 @@ func (n *scriptAccount) Unfriend(_ bridges.Ref, user bridges.UserID) error {
 	})
 }
 
+// Knock implements bridges.Knocker. "#fort" takes nobody.
+func (n *scriptAccount) Knock(ref bridges.Ref, room, reason string) error {
+	return n.act(strings.TrimSpace("knock "+room+" "+reason), func() {
+		if room == "#fort" {
+			n.emit(&bridges.Failed{Ref: ref, Err: bridges.NewError(bridges.Forbidden, "Nobody may ask here.")})
+			return
+		}
+		n.emit(&bridges.Done{Ref: ref})
+	})
+}
+
 // SetTyping implements bridges.Typist.
 func (n *ScriptNet) SetTyping(at bridges.Place, on bool) error {
 	return n.act(fmt.Sprintf("typing %s%s %t", at.Room, at.User, on), func() {})

@@ -10,18 +10,19 @@ import (
 
 // What a Network of this driver can do beside the contract's minimum.
 var (
-	_ bridges.Driver        = (*Driver)(nil)
-	_ bridges.Network       = (*network)(nil)
-	_ bridges.SubjectSetter = (*network)(nil)
-	_ bridges.Renamer       = (*network)(nil)
-	_ bridges.Inviter       = (*network)(nil)
-	_ bridges.RoleSetter    = (*network)(nil)
-	_ bridges.Presencer     = (*network)(nil)
-	_ bridges.Console       = (*network)(nil)
-	_ bridges.Lister        = (*network)(nil)
-	_ bridges.Directory     = (*network)(nil)
-	_ bridges.Prober        = (*network)(nil)
-	_ bridges.Profiler      = (*network)(nil)
+	_ bridges.Driver         = (*Driver)(nil)
+	_ bridges.Network        = (*network)(nil)
+	_ bridges.SubjectSetter  = (*network)(nil)
+	_ bridges.Renamer        = (*network)(nil)
+	_ bridges.Inviter        = (*network)(nil)
+	_ bridges.RoleSetter     = (*network)(nil)
+	_ bridges.RoomConfigurer = (*network)(nil)
+	_ bridges.Presencer      = (*network)(nil)
+	_ bridges.Console        = (*network)(nil)
+	_ bridges.Lister         = (*network)(nil)
+	_ bridges.Directory      = (*network)(nil)
+	_ bridges.Prober         = (*network)(nil)
+	_ bridges.Profiler       = (*network)(nil)
 )
 
 // Join enters a channel. A key that opened it before is used again when none
@@ -313,7 +314,9 @@ func (n *network) modeLines(r *room, want []change) []ircconn.Line {
 		modes, params := "", []string{r.name, ""}
 		for _, c := range chunk {
 			modes += modeChange{mode: c.mode, add: c.add}.String()
-			params = append(params, n.spelling(r, c.arg))
+			if arg := or(c.raw, n.spelling(r, c.arg)); arg != "" {
+				params = append(params, arg)
+			}
 		}
 		params[1] = modes
 		lines = append(lines, ircconn.Line{Command: "MODE", Params: params})

@@ -82,6 +82,7 @@ func (n *network) onMode(l *line) {
 		}
 	}
 	if len(rest) > 0 {
+		n.tellModes(r)
 		n.emitIn(r, &bridges.ModeChanged{Room: r.id, Actor: actor, Text: plainText(strings.Join(rest, " "))})
 	}
 	if n.isSelf(actor) {
@@ -114,6 +115,7 @@ func (n *network) setPrefix(r *room, nick string, c modeChange) bool {
 
 // setMode follows the settings that matter: who may speak, the key, the bans.
 func (n *network) setMode(r *room, c modeChange, actor string) {
+	r.modes.take(c)
 	switch {
 	case c.mode == 'm' && c.kind != ircconn.ModeList:
 		n.setModerated(r, c.add, actor)
@@ -136,7 +138,7 @@ func (n *network) sawChanges(r *room, changes []modeChange) {
 		}
 		p.want = slices.DeleteFunc(p.want, func(w change) bool {
 			return slices.ContainsFunc(changes, func(c modeChange) bool {
-				return c.mode == w.mode && c.add == w.add && n.fold(c.arg) == w.arg
+				return c.mode == w.mode && c.add == w.add && (w.arg == "" || n.fold(c.arg) == w.arg)
 			})
 		})
 		if len(p.want) == 0 {
@@ -167,11 +169,14 @@ func (n *network) onModeIs(l *line) {
 		return
 	}
 	moderated := false
+	r.modes = modes{known: true}
 	for _, c := range readModeChanges(n.support, l.Param(2), l.Params[3:]) {
+		r.modes.take(c)
 		moderated = moderated || (c.mode == 'm' && c.kind != ircconn.ModeList)
 		if c.mode == 'k' {
 			n.setMode(r, c, "")
 		}
 	}
 	n.setModerated(r, moderated, "")
+	n.tellModes(r)
 }

@@ -35,7 +35,8 @@ type pending struct {
 type change struct {
 	mode byte
 	add  bool
-	arg  string // folded
+	arg  string // folded; a nick, or a mask
+	raw  string // of a setting, as it is sent
 }
 
 // lateGrace is how long after its fence an action may still be answered.
@@ -326,7 +327,7 @@ func (n *network) settleMode(p *pending) {
 func (n *network) holds(r *room, c change) bool {
 	i := slices.IndexFunc(n.levels, func(l level) bool { return l.mode == c.mode })
 	if i < 0 {
-		return true
+		return c.arg != "" || r.has(c)
 	}
 	prefix := r.prefix
 	if c.arg != n.fold(n.nick) {

@@ -23,6 +23,8 @@ type room struct {
 	asking    bool // a WHO for the accounts is under way
 	modesRead bool // 324 has been asked for
 	ask       *pending
+	modes     modes
+	told      bridges.RoomInfo // of modes
 	subject   *bridges.Subject
 	bans      []string // the latest seen set, to tell a ban from a kick
 	held      []bridges.Event

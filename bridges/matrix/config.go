@@ -34,6 +34,9 @@ type Config struct {
 	// MaxMembers is up to how many members the whole list of a room is fetched; 500.
 	// Of bigger rooms those with power and those who speak are shown.
 	MaxMembers int `mapstructure:"max_members"`
+	// CreateRooms: who joins a room of the own homeserver that does not exist makes it;
+	// true.
+	CreateRooms *bool `mapstructure:"create_rooms"`
 }
 
 // Defaults of Config, in docs/matrix.md too.
@@ -62,6 +65,10 @@ func (c Config) filled() Config {
 	c.MaxResponse = or(c.MaxResponse, defaultMaxResponse)
 	c.FirstSyncs = or(c.FirstSyncs, defaultFirstSyncs)
 	c.MaxMembers = or(c.MaxMembers, defaultMaxMembers)
+	if c.CreateRooms == nil {
+		yes := true
+		c.CreateRooms = &yes
+	}
 	return c
 }
 

@@ -30,7 +30,10 @@ type invite struct {
 	Name   string    `json:"name,omitempty"` // alias or id
 	Reason string    `json:"reason,omitempty"`
 	Direct bool      `json:"direct,omitempty"`
-	Space  bool      `json:"space,omitempty"`
+	// Declined: the homeserver is asked to turn it down. The same one that comes then is
+	// another.
+	Declined bool `json:"-"`
+	Space    bool `json:"space,omitempty"`
 }
 
 // via are servers that know a room somebody invites into.
@@ -145,6 +148,7 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 	n.mu.Lock()
 	known := n.invites[rid]
 	n.invites[rid] = inv
+	t.answered(rid)
 	if inv.Name != string(rid) {
 		n.aliases[foldID(inv.Name)] = rid
 	}
@@ -168,7 +172,7 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 // invitedBy is the direct room somebody asks the user into. mu is held.
 func (n *network) invitedBy(user id.UserID) (id.RoomID, bool) {
 	for _, rid := range slices.Sorted(maps.Keys(n.invites)) {
-		if inv := n.invites[rid]; inv.Direct && inv.By == user {
+		if inv := n.invites[rid]; inv.Direct && inv.By == user && !inv.Declined {
 			return rid, true
 		}
 	}
@@ -291,12 +295,47 @@ func (n *network) Unfriend(ref bridges.Ref, user bridges.UserID) error {
 			n.outcome(ctx, ref, bridges.NewError(bridges.NotFound, "You have no chat with this person."))
 			return
 		}
-		err := n.retried(ctx, func(ctx context.Context) error {
-			_, err := n.client().LeaveRoom(ctx, rid)
-			return err
-		})
-		n.outcome(ctx, ref, err)
+		n.outcome(ctx, ref, n.leaveOrDecline(ctx, rid, ""))
 	})
+}
+
+// leaveOrDecline leaves a room, or turns an invitation to it down. That is known then
+// before an answer tells it: the next invitation may be in the same one.
+func (n *network) leaveOrDecline(ctx context.Context, rid id.RoomID, reason string) *bridges.Error {
+	n.mu.Lock()
+	inv := n.invites[rid]
+	if inv != nil {
+		inv.Declined = true
+	}
+	n.mu.Unlock()
+	err := n.retried(ctx, func(ctx context.Context) error {
+		_, err := n.client().LeaveRoom(ctx, rid, &mautrix.ReqLeave{Reason: reason})
+		return err
+	})
+	if inv == nil {
+		return err
+	}
+	t := n.begin()
+	defer t.release()
+	defer n.endOf(ctx, t)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case err != nil:
+		inv.Declined = false
+	case n.invites[rid] == inv:
+		delete(n.invites, rid)
+		t.uninvited(rid, inv)
+	}
+	return err
+}
+
+// uninvited tells that an invitation is there no longer. The turn is held.
+func (t *turn) uninvited(rid id.RoomID, inv *invite) {
+	t.putRaw(stateInvite+string(rid), nil)
+	if inv.Direct && inv.By != "" {
+		t.emit(&bridges.Contact{Member: person(inv.By, inv.ByName), Gone: true})
+	}
 }
 
 // Decline implements bridges.Decliner.
@@ -304,10 +343,7 @@ func (n *network) Decline(ref bridges.Ref, name, reason string) error {
 	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		rid, _, err := n.resolve(ctx, name)
 		if err == nil {
-			err = n.retried(ctx, func(ctx context.Context) error {
-				_, err := n.client().LeaveRoom(ctx, rid, &mautrix.ReqLeave{Reason: reason})
-				return err
-			})
+			err = n.leaveOrDecline(ctx, rid, reason)
 		}
 		n.outcome(ctx, ref, err)
 	})

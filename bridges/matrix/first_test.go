@@ -46,8 +46,8 @@ func TestManyRooms(t *testing.T) {
 		t.Errorf("%d rooms are stored", len(stored))
 	}
 	n := 0
-	for what, count := range srv.Counts() {
-		if !strings.Contains(what, "/presence/") { // of some contacts it is asked later, one by one
+	for path, count := range srv.Counts() {
+		if !strings.Contains(path, "/presence/") { // whether contacts are there is asked one after the other
 			n += count
 		}
 	}

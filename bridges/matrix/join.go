@@ -21,19 +21,26 @@ const (
 	historyNew  = 50               // lines of a room that is entered the first time
 	historyMost = 200              // lines of one that was entered before
 	powerfulMax = 50               // members with power of a big room that are asked for
+	maxBanned   = 256              // rooms of which it is remembered that the user is banned from them
 )
 
 // Join enters a room: by alias or id. The homeserver is asked only where the user is
 // not in it.
-func (n *network) Join(ref bridges.Ref, name string, _ bridges.JoinOptions) error {
+func (n *network) Join(ref bridges.Ref, name string, opt bridges.JoinOptions) error {
 	return n.do(ref, string(n.RoomID(name)), func(ctx context.Context) {
 		r, err := n.reach(ctx, name)
-		switch {
-		case err != nil:
-		case r.Space:
+		created := false
+		if err != nil && err.Kind == bridges.NotFound && opt.Create && n.mayCreate(name) {
+			r, created, err = n.create(ctx, name)
+		}
+		if err == nil && r.Space {
 			err = errSpace()
-		default:
-			err = n.enter(ctx, ref, r, name)
+		}
+		if err == nil {
+			err = n.instead(ctx, r)
+		}
+		if err == nil {
+			err = n.enter(ctx, ref, r, name, created)
 		}
 		if err != nil {
 			n.outcome(ctx, ref, err)
@@ -53,10 +60,7 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 	if r != nil {
 		return r, nil
 	}
-	there := make(chan struct{})
-	n.mu.Lock()
-	n.waiting[rid] = append(n.waiting[rid], there)
-	n.mu.Unlock()
+	there := n.await(rid)
 	if err := n.retried(ctx, func(ctx context.Context) error {
 		_, err := n.client().JoinRoom(ctx, string(rid), &mautrix.ReqJoinRoom{Via: via})
 		return err
@@ -66,6 +70,24 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 		n.mu.Unlock()
 		return nil, n.whyNotIn(ctx, rid, err)
 	}
+	return n.appears(ctx, rid, there)
+}
+
+// await registers who waits for a room to be in an answer.
+func (n *network) await(rid id.RoomID) chan struct{} {
+	there := make(chan struct{})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.rooms[rid] != nil {
+		close(there)
+		return there
+	}
+	n.waiting[rid] = append(n.waiting[rid], there)
+	return there
+}
+
+// appears waits for that, and returns the room.
+func (n *network) appears(ctx context.Context, rid id.RoomID, there chan struct{}) (*room, *bridges.Error) {
 	timer := time.NewTimer(joinTime)
 	defer timer.Stop()
 	select {
@@ -77,7 +99,8 @@ func (n *network) reach(ctx context.Context, name string) (*room, *bridges.Error
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if r = n.rooms[rid]; r == nil {
+	r := n.rooms[rid]
+	if r == nil {
 		return nil, bridges.NewError(bridges.NotJoined, "You are not in this room any more.")
 	}
 	return r, nil
@@ -90,7 +113,9 @@ func (n *network) whyNotIn(ctx context.Context, rid id.RoomID, err *bridges.Erro
 	if err.Kind != bridges.Forbidden {
 		return err
 	}
-	banned := strings.Contains(strings.ToLower(err.Text), "banned")
+	n.mu.Lock()
+	banned := n.bans[rid] || strings.Contains(strings.ToLower(err.Text), "banned")
+	n.mu.Unlock()
 	if !banned {
 		_ = n.d.request(ctx, func(ctx context.Context) (e error) { // where that is not told, it stays a guess
 			banned, e = n.isBanned(ctx, rid, n.creds.user)
@@ -148,7 +173,7 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 
 // enter brings the session into a room the user is in: with its members, and with what
 // was said while the session was not told of it.
-func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string) *bridges.Error {
+func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string, created bool) *bridges.Error {
 	// Within a turn: what was said up to since is history, and all that comes later is held.
 	t := n.begin()
 	defer t.release()
@@ -202,6 +227,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	n.mu.Lock()
 	t.quick, t.replay = false, n.old
 	ev := n.entered(r, ref, name, messages)
+	ev.Created = created
 	r.open = true
 	n.mu.Unlock()
 	t.emit(ev)

@@ -56,6 +56,7 @@ func (n *network) SetSubject(ref bridges.Ref, room bridges.RoomID, text string) 
 			now := time.Now()
 			r.Topic, r.TopicBy, r.TopicAt, r.TopicID = asked.text, n.creds.user, now.UnixMilli(), sent // its echo is nothing new then
 			t.put(stateRoom+string(room), r.roomState)
+			t.emit(n.info(r))
 			t.emit(&bridges.SubjectChanged{Ref: ref, Room: room, Subject: bridges.Subject{
 				Text: asked.text, By: r.nickOf(n.creds.user), At: now, Identity: string(n.creds.user), ID: bridges.MessageID(sent),
 			}})

@@ -46,6 +46,8 @@ type network struct {
 	aliases  map[string]id.RoomID
 	family   map[id.RoomID][]id.RoomID // the spaces a room is in; nil: to be made anew
 	invites  map[id.RoomID]*invite
+	bans     map[id.RoomID]bool   // from where answers of this connection told it
+	knocks   map[id.RoomID]string // where the user has asked to be let in, as it was named
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
@@ -93,7 +95,7 @@ func (n *network) reset() {
 	n.cli, n.online, n.caughtUp, n.since, n.old = nil, false, false, "", false
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
 	n.family = nil
-	n.invites = map[id.RoomID]*invite{}
+	n.invites, n.knocks, n.bans = map[id.RoomID]*invite{}, map[id.RoomID]string{}, map[id.RoomID]bool{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
 	n.curious, n.present = nil, map[id.UserID]bool{}
 	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
@@ -162,6 +164,7 @@ func (n *network) connect(ctx context.Context) error {
 	if err := t.end(ctx); err != nil {
 		return bridges.AsError(err)
 	}
+	n.followAll()
 	return nil
 }
 
@@ -195,7 +198,7 @@ func (n *network) saveTokens(ctx context.Context, refresh, access string, expire
 
 // restore reads what is stored. The turn is held.
 func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) error {
-	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite); err != nil {
+	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateKnock); err != nil {
 		return err
 	}
 	stored := t.loaded
@@ -220,6 +223,8 @@ func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) err
 			}
 			n.rooms[r.id] = r
 			n.nameRoom(r)
+		case stateKnock:
+			n.knocks[id.RoomID(rest)] = string(raw)
 		case stateInvite:
 			inv := &invite{}
 			if json.Unmarshal(raw, inv) == nil {

@@ -34,7 +34,10 @@ type powers struct {
 	redact int64
 	speak  int64 // to send messages
 	topic  int64
-	child  int64 // to put rooms into a space
+
+	state        map[string]int64 // to set state events of a type
+	stateDefault int64            // of other types
+	child        int64            // to put rooms into a space
 }
 
 // createInfo is what of a room's first event bears on power.
@@ -85,7 +88,10 @@ func versionNumber(version string) int {
 // the letter, but nobody is to look like an owner for that. Encrypted tells that what
 // is said there is encrypted.
 func readPowers(create createInfo, content json.RawMessage, encrypted bool) *powers {
-	p := &powers{users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50, child: 50}
+	p := &powers{
+		users: map[id.UserID]int64{}, creators: create.Creators, ban: 50, kick: 50, redact: 50, change: 50, topic: 50, child: 50,
+		state: map[string]int64{}, stateDefault: 50,
+	}
 	message := "m.room.message"
 	if encrypted {
 		message = "m.room.encrypted"
@@ -102,6 +108,10 @@ func readPowers(create createInfo, content json.RawMessage, encrypted bool) *pow
 	p.usersDefault = o.level("users_default", 0)
 	p.invite = o.level("invite", 0)
 	p.kick, p.ban, p.redact = o.level("kick", 50), o.level("ban", 50), o.level("redact", 50)
+	p.stateDefault = stateDefault
+	for typ := range events {
+		p.state[typ] = events.level(typ, stateDefault)
+	}
 	p.change = events.level("m.room.power_levels", stateDefault)
 	p.topic = events.level("m.room.topic", stateDefault)
 	p.child = events.level(childType, stateDefault)

@@ -78,9 +78,49 @@ func (n *network) Profile(ctx context.Context, user bridges.UserID) (bridges.Pro
 	}
 	_, _, server := splitID(string(who))
 	return bridges.Profile{
-		Nick: person(who, resp.DisplayName).Nick, RealName: cleanNick(resp.DisplayName), Account: string(who), Server: server,
+		Nick: person(who, resp.DisplayName).Nick, RealName: cleanNick(resp.DisplayName), Account: string(who), Server: server, Address: string(who),
 		Text: "Matrix ID: " + string(who), Avatar: string(resp.AvatarURL.CUString()),
 	}, nil
+}
+
+// FindPeople implements bridges.PeopleFinder: in the directory of the homeserver, which
+// knows those who are on it or in rooms with somebody there. Who is named in full is
+// found wherever they are.
+func (n *network) FindPeople(ctx context.Context, words string, limit int) ([]bridges.Profile, error) {
+	var out []bridges.Profile
+	if clean, err := checkID(words); err == nil && clean[0] == '@' {
+		p, err := n.Profile(ctx, bridges.UserID(clean))
+		if e := bridges.AsError(err); e != nil && e.Kind != bridges.NotFound {
+			return nil, err
+		} else if e == nil {
+			out = append(out, p)
+		}
+	}
+	var resp *mautrix.RespSearchUserDirectory
+	if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
+		resp, err = cli.SearchUserDirectory(ctx, words, limit)
+		return err
+	}); err != nil {
+		return out, err
+	}
+	for _, entry := range resp.Results {
+		if entry == nil || len(out) >= limit {
+			continue
+		}
+		clean, err := checkID(string(entry.UserID))
+		if err != nil || clean[0] != '@' || slices.ContainsFunc(out, func(p bridges.Profile) bool { return p.Account == clean }) {
+			continue
+		}
+		name := entry.DisplayName
+		if name == "" { // the directory has another name for it than profiles
+			name, _ = entry.Extra["display_name"].(string)
+		}
+		out = append(out, bridges.Profile{
+			Nick: person(id.UserID(clean), name).Nick, RealName: cleanNick(name), Account: clean, Address: clean,
+			Avatar: string(entry.AvatarURL.CUString()),
+		})
+	}
+	return out, nil
 }
 
 // List implements bridges.Lister.
@@ -157,8 +197,18 @@ func (n *network) History(ctx context.Context, at bridges.Place, before bridges.
 			return nil, false, err
 		}
 		n.learn(r, there(around.State))
-		events, from = around.EventsBefore, around.Start
+		events, from = there(around.EventsBefore), around.Start
 	}
+	// Some homeservers begin again with what they have just told.
+	told := map[id.EventID]bool{id.EventID(before): true}
+	fresh := func(page []*event.Event) []*event.Event {
+		return slices.DeleteFunc(there(page), func(ev *event.Event) bool {
+			known := told[ev.ID]
+			told[ev.ID] = true
+			return known
+		})
+	}
+	events = fresh(events)
 	for len(events) < limit && more {
 		var resp *mautrix.RespMessages
 		if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
@@ -168,7 +218,7 @@ func (n *network) History(ctx context.Context, at bridges.Place, before bridges.
 			return nil, false, err
 		}
 		n.learn(r, there(resp.State))
-		events = append(events, there(resp.Chunk)...)
+		events = append(events, fresh(resp.Chunk)...)
 		more = resp.End != "" && resp.End != from && len(resp.Chunk) > 0
 		from = resp.End
 	}

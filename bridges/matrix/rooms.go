@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,7 @@ type roomState struct {
 	TopicID    id.EventID            `json:"topic_id,omitempty"`
 	Avatar     string                `json:"avatar,omitempty"`
 	JoinRule   string                `json:"join,omitempty"`
+	Allow      json.RawMessage       `json:"allow,omitempty"` // of a restricted rule
 	Visibility string                `json:"visibility,omitempty"`
 	Encryption json.RawMessage       `json:"encryption,omitempty"`
 	Power      json.RawMessage       `json:"power,omitempty"`
@@ -57,8 +59,11 @@ type roomState struct {
 	Faces      map[id.UserID]profile `json:"faces,omitempty"` // of a few who are in, for the name of the room and its chat
 	Joined     int                   `json:"joined,omitempty"`
 	Invited    int                   `json:"invited,omitempty"`
-	Last       int64                 `json:"last,omitempty"` // when the last line came, milliseconds
-	Moved      id.RoomID             `json:"moved,omitempty"`
+	Last       int64                 `json:"last,omitempty"`  // when the last line came, milliseconds
+	Moved      id.RoomID             `json:"moved,omitempty"` // by a tombstone
+	MovedBy    id.UserID             `json:"moved_by,omitempty"`
+	MovedText  string                `json:"moved_text,omitempty"`
+	Followed   bool                  `json:"followed,omitempty"` // the session knows what has come of that
 
 	Space    bool                    `json:"space,omitempty"`
 	Children map[id.RoomID]child     `json:"children,omitempty"` // of a space
@@ -78,7 +83,8 @@ const (
 	maxAuthors = 500
 	maxPolls   = 20
 	maxThreads = 100
-	maxTitle   = 300 // bytes of a name that is shown
+	maxTitle   = 300      // bytes of a name that is shown
+	maxAllow   = 16 << 10 // bytes of the rooms whose members may enter
 )
 
 // public tells whether anybody may enter.
@@ -121,12 +127,20 @@ func (r *room) title(self id.UserID) string {
 	return cutBytes(strings.Join(names, ", "), maxTitle)
 }
 
-// info is what the room is like.
+// info is what the room is like, to be told.
 func (n *network) info(r *room) *bridges.RoomInfo {
-	r.shown = n.titleIn(r)
-	return &bridges.RoomInfo{
-		Room: bridges.RoomID(r.id), Name: r.shown, Description: r.Topic,
-		Public: r.public(), Open: r.public(),
+	about := n.about(r)
+	r.shown = about.Name
+	return &about
+}
+
+// about is what the room is like.
+func (n *network) about(r *room) bridges.RoomInfo {
+	p := r.powers()
+	return bridges.RoomInfo{
+		Room: bridges.RoomID(r.id), Name: n.titleIn(r), Description: r.Topic, Avatar: r.Avatar,
+		Public: r.public(), Open: r.public(), Knock: r.JoinRule == string(event.JoinRuleKnock) || r.JoinRule == string(event.JoinRuleKnockRestricted),
+		Moderated: p.speak > p.usersDefault, Settings: fmt.Sprint(r.JoinRule, r.Visibility, r.encrypted()),
 	}
 }
 
@@ -260,8 +274,15 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		r.TopicBy, r.TopicAt, r.TopicID = ev.Sender, ev.Timestamp, ev.ID
 		return true
 	},
-	"m.room.avatar":             func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },
-	"m.room.join_rules":         func(r *room, _ *event.Event, o object) bool { return set(&r.JoinRule, o.str("join_rule")) },
+	"m.room.avatar": func(r *room, _ *event.Event, o object) bool { return set(&r.Avatar, o.str("url")) },
+	"m.room.join_rules": func(r *room, _ *event.Event, o object) bool {
+		changed := set(&r.JoinRule, o.str("join_rule"))
+		if string(r.Allow) == string(o["allow"]) || len(o["allow"]) > maxAllow {
+			return changed
+		}
+		r.Allow = slices.Clone(o["allow"])
+		return true
+	},
 	"m.room.history_visibility": func(r *room, _ *event.Event, o object) bool { return set(&r.Visibility, o.str("history_visibility")) },
 	"m.room.encryption": func(r *room, ev *event.Event, o object) bool {
 		if r.encrypted() || o.str("algorithm") == "" {
@@ -282,8 +303,13 @@ var stateReaders = map[string]func(*room, *event.Event, object) bool{
 		r.Create, r.power = readCreate(ev.Sender, ev.Content.VeryRaw), nil
 		return true
 	},
-	"m.room.tombstone": func(r *room, _ *event.Event, o object) bool {
-		return set(&r.Moved, id.RoomID(cutID(o.str("replacement_room"))))
+	"m.room.tombstone": func(r *room, ev *event.Event, o object) bool {
+		next := id.RoomID(cutID(o.str("replacement_room")))
+		if clean, err := checkID(string(next)); err != nil || clean[0] != '!' || r.Moved != "" {
+			return false // a room ends once
+		}
+		r.Moved, r.MovedBy, r.MovedText = next, ev.Sender, cutBytes(oneLine(o.str("body")), maxTitle)
+		return true
 	},
 }
 

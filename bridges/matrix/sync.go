@@ -255,6 +255,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		t.answered(rid)
 		t.regroup()
 		if n.invites[rid] != nil {
 			delete(n.invites, rid)
@@ -262,6 +263,7 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 		}
 	}
 	changed := r.summary(&jr.Summary) || fresh
+	t.fresh = fresh
 	n.mu.Unlock()
 	for _, ev := range jr.State.Events {
 		changed = t.state(ctx, r, ev, false) || changed
@@ -297,14 +299,16 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	inv, r := n.invites[rid], n.rooms[rid]
 	delete(n.invites, rid)
 	delete(n.rooms, rid)
+	knocked, refused := t.answered(rid)
 	t.regroup()
 	n.mu.Unlock()
-	if inv != nil {
-		t.putRaw(stateInvite+string(rid), nil)
-		if inv.Direct && inv.By != "" {
-			t.emit(&bridges.Contact{Member: person(inv.By, inv.ByName), Gone: true})
-		}
+	if refused {
+		t.emit(&bridges.ServerNotice{Text: "You are not let into " + printable(knocked) + ", which you asked for."})
 	}
+	if inv != nil {
+		t.uninvited(rid, inv)
+	}
+	n.noteBan(rid, lr)
 	if r == nil {
 		return
 	}
@@ -326,6 +330,21 @@ func (t *turn) left(ctx context.Context, rid id.RoomID, lr *mautrix.SyncLeftRoom
 	}
 	t.emit(left)
 	r.open = false
+}
+
+// noteBan notes whether the user is banned from a room that they are in no longer.
+func (n *network) noteBan(rid id.RoomID, lr *mautrix.SyncLeftRoom) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, ev := range append(slices.Clone(lr.State.Events), lr.Timeline.Events...) {
+		if ev.Type.Type != event.StateMember.Type || ev.GetStateKey() != string(n.creds.user) {
+			continue
+		}
+		delete(n.bans, rid)
+		if readObject(ev.Content.VeryRaw).str("membership") == "ban" && len(n.bans) < maxBanned {
+			n.bans[rid] = true
+		}
+	}
 }
 
 // how says how and by whom somebody left a room.
@@ -370,11 +389,17 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	if ev.Type.Type == event.StatePowerLevels.Type || ev.Type.Type == event.StateEncryption.Type {
 		was = t.standingsNow(r)
 	}
-	title, public := r.title(n.creds.user), r.public()
+	var before bridges.RoomInfo
+	if r.open {
+		before = n.about(r)
+	}
 	if !read(r, ev, readObject(ev.Content.VeryRaw)) {
 		return false
 	}
 	n.nameRoom(r)
+	if ev.Type.Type == event.StateTombstone.Type {
+		t.entombed(r, live)
+	}
 	if r.Space {
 		t.regroup() // its rooms are called after it
 	}
@@ -392,9 +417,9 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	case event.StateEncryption.Type:
 		t.note(r, ev, "From now on what is said here is encrypted.")
 	case event.StateTombstone.Type:
-		t.note(r, ev, "This room has moved: it goes on in "+string(r.Moved)+".")
+		t.note(r, ev, "This room has ended. It goes on in another.")
 	}
-	if r.title(n.creds.user) != title || r.public() != public {
+	if n.about(r) != before {
 		t.emit(n.info(r))
 	}
 	return true

@@ -22,8 +22,10 @@ type turn struct {
 	replay  bool // lines are old ones
 	gap     bool // they are what an answer left out
 	first   bool // the account has never had an answer before
+	fresh   bool // the room at hand was not known before
 	quick   bool // nothing is asked for their sake
 	events  []bridges.Event
+	moved   []id.RoomID // rooms that have ended, to be followed
 	changes map[string][]byte
 	loaded  map[string][]byte
 	ended   bool
@@ -44,7 +46,13 @@ func (t *turn) end(ctx context.Context) error {
 	if err := t.flush(ctx); err != nil {
 		return err
 	}
-	return t.commit(ctx)
+	if err := t.commit(ctx); err != nil {
+		return err
+	}
+	for _, rid := range t.moved {
+		t.n.follow(rid)
+	}
+	return nil
 }
 
 // release gives the turn on if it was not ended: after a panic, which ends the link and
@@ -113,6 +121,7 @@ const (
 	stateRoom    = "room/"    // roomState, for each room the user is in
 	stateSeen    = "seen/"    // seenState, for each room that is reported
 	stateInvite  = "invite/"  // invite
+	stateKnock   = "knock/"   // the name of a room the user has asked to be let into
 	stateReacted = "reacted/" // and the room and "/" and the reaction's event: reactionOf
 	stateReacts  = "reacts/"  // and the room and "/" and the line: event by key by user
 )

@@ -310,3 +310,49 @@ func TestThreadLast(t *testing.T) {
 		last = string(mine.ID)
 	}
 }
+
+// Who is asked again at once, after having declined, is asked: both may come in one
+// answer.
+func TestInvitedAgain(t *testing.T) {
+	for _, direct := range []bool{false, true} {
+		srv := matrixtest.New(t)
+		alice, bob := srv.User("alice"), srv.User("bob")
+		watched := bob.Create(matrixtest.RoomOptions{Preset: "public_chat"})
+		alice.Join(watched)
+		l := openLink(t, srv, Config{}, nil).online()
+		var r *matrixtest.Room
+		asked := func() {
+			t.Helper()
+			if direct {
+				want(l, "the contact", func(c *bridges.Contact) bool { return c.Asks && c.Member.ID == bridges.UserID(bob.ID) })
+				return
+			}
+			want(l, "the invitation", func(i *bridges.Invited) bool { return i.Name == r.ID })
+		}
+		if direct {
+			r = bob.Direct(alice)
+		} else {
+			r = bob.Create(matrixtest.RoomOptions{Preset: "private_chat"})
+			bob.Invite(r, alice, "")
+		}
+		asked()
+		goOn := l.deaf(watched, matrixtest.CutNever)
+		ref := l.nextRef()
+		if direct {
+			l.ok(l.net.Unfriend(ref, bridges.UserID(bob.ID)))
+			want(l, "the contact's end", func(c *bridges.Contact) bool { return c.Gone && c.Member.ID == bridges.UserID(bob.ID) })
+		} else {
+			l.ok(l.net.Decline(ref, r.ID, "later"))
+		}
+		if _, ok := l.outcome(ref).(*bridges.Done); !ok {
+			t.Errorf("declining came to %+v", l.outcomes(ref))
+		}
+		if direct {
+			bob.State(r, "m.room.member", alice.ID, map[string]any{"membership": "invite", "is_direct": true})
+		} else {
+			bob.Invite(r, alice, "")
+		}
+		goOn()
+		asked()
+	}
+}

@@ -38,7 +38,7 @@ func ParseMUCOwner(e *component.Element) (MUCOwner, error) {
 func (q MUCOwner) AppendTo(o *component.Out) {
 	o.Start(NSMUCOwner, "query")
 	if q.Destroy != nil {
-		q.Destroy.appendTo(o)
+		q.Destroy.AppendTo(o)
 	}
 	if q.Form != nil {
 		q.Form.AppendTo(o)

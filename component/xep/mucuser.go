@@ -121,7 +121,7 @@ func (u MUCUser) AppendTo(o *component.Out) {
 		u.Decline.appendTo(o, "decline")
 	}
 	if u.Destroy != nil {
-		u.Destroy.appendTo(o)
+		u.Destroy.AppendTo(o)
 	}
 	if u.Password != "" {
 		o.Elem("", "password", u.Password)
@@ -152,7 +152,8 @@ func (i Invite) appendTo(o *component.Out, name string) {
 	o.End()
 }
 
-func (d Destroy) appendTo(o *component.Out) {
+// AppendTo writes the destroy element.
+func (d Destroy) AppendTo(o *component.Out) {
 	o.Start("", "destroy").OptAttr("jid", jidText(d.Alternate))
 	if d.Reason != "" {
 		o.Elem("", "reason", d.Reason)

@@ -55,6 +55,7 @@ type Gateway struct {
 	Domain string
 	Files  string // base URL of its links to files; Matrix only
 	health string // base URL of the health and metrics endpoints
+	binary string
 }
 
 // Build builds transportd from the module of the working directory as it is shipped,
@@ -142,7 +143,7 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Domain: o.Domain}
+	g := &Gateway{Domain: o.Domain, binary: bin}
 	g.Server, err = e.launch(ctx, "transportd", 2, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		c := gatewayConfig{
 			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
@@ -235,6 +236,18 @@ func (g *Gateway) Metric(ctx context.Context, name string) (float64, error) {
 		return 0, fmt.Errorf("there is no metric %s", name)
 	}
 	return sum, lines.Err()
+}
+
+// Export is all that is stored of a user, a bare JID: JSON Lines.
+func (g *Gateway) Export(ctx context.Context, user string) (string, error) {
+	cmd := exec.CommandContext(ctx, g.binary, "export", "--config", filepath.Join(g.dir, "transportd.toml"), user)
+	var words strings.Builder
+	cmd.Stderr = &words
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("exporting %s: %w\n%s", user, err, words.String())
+	}
+	return string(out), err
 }
 
 // Fault is a sign of a defect in what transportd has written so far, a data race
