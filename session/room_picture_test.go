@@ -88,7 +88,7 @@ func TestRoomPictureThatIsNone(t *testing.T) {
 		w.from("<presence from='ALICE/c' to='#room%net@GW/alice'>" + muc + "</presence>")
 		w.expect(`code="110"`, `<subject`)
 		w.say(&bridges.RoomInfo{Room: "#room", Name: "The Room", Avatar: "another"})
-		w.expect()
+		w.expect(`/a" & code="104"`, `/b" & code="104"`, `/c" & code="104"`)
 		if n := w.m.Stats().Panics; n != 1 {
 			t.Errorf("%d panics", n)
 		}
