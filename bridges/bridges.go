@@ -62,6 +62,7 @@ type Info struct {
 	FoldsCase    bool      // names that differ in the case of ASCII letters only are the same, on every network
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
 	Addresses    bool      // everybody in a room shows an Address, which is the Identity, too: rooms are not anonymous
+	Blocks       bool      // networks keep a list of people the user hears nothing of (Blocker)
 }
 
 // NetworkInfo is a network the operator has listed.

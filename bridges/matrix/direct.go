@@ -62,6 +62,9 @@ func readDirects(raw []byte) map[id.RoomID]id.UserID {
 // accountData takes what the user's clients keep at the homeserver.
 func (t *turn) accountData(events []*event.Event) {
 	for _, ev := range events {
+		if ev.Type.Type == event.AccountDataIgnoredUserList.Type {
+			t.ignores(ev.Content.VeryRaw)
+		}
 		if ev.Type.Type != event.AccountDataDirectChats.Type {
 			continue
 		}
@@ -141,7 +144,7 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 			}
 		}
 	}
-	if inv.By == "" {
+	if inv.By == "" || n.ignoring(inv.By) {
 		return
 	}
 	inv.ByName = cutBytes(faces[inv.By], maxTitle)

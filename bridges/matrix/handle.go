@@ -60,6 +60,9 @@ func (t *turn) saw(r *room, ev *event.Event) bool {
 
 // report tells the session what an event says.
 func (t *turn) report(ctx context.Context, r *room, place bridges.Place, ev *event.Event) {
+	if t.n.ignoring(ev.Sender) {
+		return
+	}
 	if ev.Type.Type == event.EventRedaction.Type {
 		t.redaction(ctx, r, place, ev)
 		return
