@@ -11,8 +11,11 @@ const veilPage = 250
 
 // Lines returns a part of what a user has seen of a room, in rising order, and
 // whether there is more in the direction asked for. It waits for what is on its
-// way to the database. It blocks on it, under ctx.
+// way to the database where that may be part of the answer. It blocks on it, under ctx.
 func (a *Archive) Lines(ctx context.Context, q *Query) (lines []Line, more bool, err error) {
+	if lines, more, ok := a.early(ctx, q); ok {
+		return lines, more, nil
+	}
 	err = a.unveiled(ctx, memberKey{q.Gateway, q.User, q.JID}, func(v *veil) (err error) {
 		lines, more, err = a.page(ctx, q, v)
 		return err

@@ -9,9 +9,13 @@ import (
 
 // Times and sizes of the writer.
 const (
-	gather     = 15 * time.Millisecond // lines of a burst come in one transaction
-	batchLimit = 4000                  // ops in one transaction
-	batchBytes = 4 << 20               // and about how much in them, beyond the first
+	gather = 15 * time.Millisecond // lines of a burst come in one transaction
+	// Where so many came in that time, more are waited for: the last page of each
+	// archive is written once in a transaction, however many lines are for it.
+	manyOps    = 200
+	gatherMany = 200 * time.Millisecond
+	batchLimit = 10_000  // ops in one transaction
+	batchBytes = 4 << 20 // and about how much in them, beyond the first
 	retryAfter = time.Second
 	writeTime  = 20 * time.Second
 	// closeTime is how long the end waits for the database: where there is a journal
@@ -141,18 +145,24 @@ func (w *writer) run() {
 // linger waits for company for the first op, unless somebody is waiting already
 // or there is enough.
 func (w *writer) linger() {
-	w.mu.Lock()
-	now := w.hurry || w.closed || len(w.queue) >= batchLimit
-	w.mu.Unlock()
-	if now {
-		return
-	}
-	timer := time.NewTimer(gather)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-w.wake: // enough, or a hurry
-	case <-w.quit:
+	for _, wait := range []time.Duration{gather, gatherMany - gather} {
+		w.mu.Lock()
+		n := len(w.queue)
+		now := w.hurry || w.closed || n >= batchLimit
+		w.mu.Unlock()
+		if now || wait > gather && n < manyOps {
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-w.wake: // enough, or a hurry
+			timer.Stop()
+			return
+		case <-w.quit:
+			timer.Stop()
+			return
+		}
 	}
 }
 

@@ -21,7 +21,8 @@ type Inviter interface {
 }
 
 // RoleSetter changes what others may do; outcome Done, once the network shows
-// the change, or Failed. RoleNone kicks; AffiliationOutcast bans and removes.
+// the change, or Failed. RoleNone kicks; AffiliationOutcast bans and removes, with Left
+// before the outcome or after it.
 type RoleSetter interface {
 	SetRole(ref Ref, room RoomID, nick string, r Role, reason string) error
 	// SetAffiliation takes a nick, the Address of somebody who is not in, or a mask

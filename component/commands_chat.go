@@ -68,6 +68,15 @@ func (c *Commands) HandleMessage(kind AddressKind, m *Stanza) {
 	}
 }
 
+// Talking tells whether a command is under way in the chat that a message belongs to:
+// what is written there is for it, whatever it looks like. It does not wait.
+func (c *Commands) Talking(m *Stanza) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.chats[chatKey{m.From.Bare(), m.To.Bare()}]
+	return t != nil && (t.running != nil || time.Now().Before(t.expires))
+}
+
 // chatAddress keeps of a message what an answer needs.
 func chatAddress(m *Stanza) *Stanza {
 	thread := m.Child("", "thread").Detach()
@@ -314,7 +323,7 @@ func (t *chat) prefill(form *Form) string {
 		case f.Type == FieldHidden:
 			t.give(f, f.Values)
 		default:
-			if word, ok := t.typed[f.Var]; ok && f.Type != FieldTextPrivate {
+			if word, ok := t.typed[f.Var]; ok {
 				delete(t.typed, f.Var)
 				values, problem := f.parse(word)
 				if problem == "" {

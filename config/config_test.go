@@ -184,7 +184,7 @@ func TestProblems(t *testing.T) {
 		{"files without an address", "[files]\nlisten = \"127.0.0.1:9348\"\n" + head, []string{"files.url: is missing"}},
 		{"files without a listener", "[files]\nurl = \"https://a.example\"\n" + head, []string{"files.listen: is missing"}},
 		{"bad files", "[files]\nlisten = \"here\"\nurl = \"ftp://a\"\nmax_size = \"off\"\n" + head, []string{`files.listen: "here" is not host:port`, "files.max_size: must be more than 0", "files.url:"}},
-		{"bad upload", "[files]\nupload = \"every one\"\nupload_max = \"off\"\n" + head, []string{"files.upload_max: must be more than 0", `files.upload: "every one" is neither "auto" nor "off"`}},
+		{"bad upload", "[files]\nupload = \"every one\"\nupload_max = \"off\"\n" + head, []string{`files.upload: "every one" is neither "auto" nor "off"`, "files.upload_max: must be more than 0"}},
 		{"bad listener", "[ops]\nlisten = \"here\"\n" + head, []string{`ops.listen: "here" is not host:port`}},
 		{"everything missing in a gateway", "[[gateways]]\n", []string{"gateways[0].domain: is missing", "gateways[0].driver: is missing, one of: irc, matrix", "gateways[0].name: needs a short name", "gateways[0].secret: is missing", "gateways[0].users: nobody may use"}},
 		{"bad gateway", "[[gateways]]\nname=\"A b\"\ndomain=\"a b\"\ndriver=\"irk\"\nserver=\"x\"\nsecret=\"x\"\nsecret_file=\"irc.secret\"\nusers=[]\n[gateways.limits]\nrooms=-1\n",

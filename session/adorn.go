@@ -47,6 +47,7 @@ func (r *room) adorn(l *line, ev *piece, replaces, answers *line) {
 		l.body, quote = quoted(ev.ReplyTo, answers, l.body)
 		reply = r.replyTo(ev.ReplyTo, answers)
 	}
+	body := l.body
 	l.extra = component.Fragment(func(o *component.Out) {
 		if replaces != nil {
 			xep.AppendReplace(o, replaces.id)
@@ -55,6 +56,7 @@ func (r *room) adorn(l *line, ev *piece, replaces, answers *line) {
 			reply.AppendTo(o)
 		}
 		appendParts(o, ev, quote)
+		r.appendMentions(o, ev.Mentions, body, quote)
 	})
 }
 
@@ -104,6 +106,9 @@ func appendParts(o *component.Out, ev *piece, quote int) {
 	}
 	if ev.file != nil {
 		appendFile(o, ev)
+	}
+	if ev.Location != nil {
+		appendLocation(o, ev)
 	}
 }
 

@@ -66,6 +66,9 @@ func TestUtterRichly(t *testing.T) {
 			{"reply", "<body>&gt; hello\nhi</body><reply xmlns='urn:xmpp:reply:0' id='" + shown + "'/><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'><body start='0' end='8'/></fallback>",
 				"say #room hi [reply $bob]", "reply"},
 			{"mention", "<body>bob: hi</body>", "say #room bob: hi [names bob]", "bob: hi"},
+			{"mention by reference", "<body>hi bob</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='xmpp:#room%net@GW/bob'/>", "say #room hi bob [names bob]", "hi bob"},
+			{"mention by an escaped address", "<body>hi bob</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='xmpp:%23room%25net@GW/bob'/>", "say #room hi bob [names bob]", "hi bob"},
+			{"mention of nobody", "<body>hi eve</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='xmpp:%23room%25net@GW/eve'/>", "say #room hi eve", "hi eve"},
 			{"thread", "<body>in it</body><thread>" + shown + "</thread>", "say #room in it [thread $bob]", "thread"},
 			{"link", "<body>https://a.example/x.png</body><x xmlns='jabber:x:oob'><url>https://a.example/x.png</url></x>", "say #room https://a.example/x.png [link https://a.example/x.png]", "oob"},
 			{"reaction", "<reactions xmlns='urn:xmpp:reactions:0' id='" + shown + "'><reaction>👍</reaction><reaction>x</reaction></reactions>", "react #room $bob 👍 x", "reactions"},
@@ -83,6 +86,22 @@ func TestUtterRichly(t *testing.T) {
 				t.Errorf("%s: the client got %s", c.name, got)
 			}
 		}
+	})
+}
+
+// TestMentioned: whom a line names is marked where the name stands, behind what is
+// quoted; somebody who is not in the room is not.
+func TestMentioned(t *testing.T) {
+	richly(t, func(w *world) {
+		w.net().SetMembers("#room", bridgetest.Person("bob"))
+		w.say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person("bob"), ID: "$q", Body: "ä alice: look, alice",
+			Mentions: []bridges.UserID{"alice", "eve"}})
+		w.expect(`<reference xmlns="urn:xmpp:reference:0" type="mention" begin="2" end="7" uri="xmpp:%23room%25net@gw.example/alice"/>`)
+		w.say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person("bob"), ID: "$r", Body: "bob too", Mentions: []bridges.UserID{"bob"},
+			ReplyTo: &bridges.Reply{ID: "$q"}})
+		w.expect(`&gt; bob: ä alice: look, alice\nbob too & begin="28" end="31" uri="xmpp:%23room%25net@gw.example/bob"`)
+		w.say(&bridges.Message{Place: bridges.Place{Room: "#room"}, From: bridgetest.Person("bob"), ID: "$s", Body: "you there", Mentions: []bridges.UserID{"alice"}})
+		w.expect(`<reference xmlns="urn:xmpp:reference:0" type="mention" uri="xmpp:`)
 	})
 }
 

@@ -44,7 +44,7 @@ func (s *Session) console(st *component.Stanza, addr bridges.Address) {
 	s.withLink(st, addr.Network, func(l *link) {
 		con, ok := l.net.(bridges.Console)
 		if !ok {
-			s.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
+			s.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "There is no such command. Send “help” to see what there is.")))
 			return
 		}
 		l.console, l.lastLine = true, time.Now()

@@ -47,6 +47,7 @@ type asked struct {
 	none  bool          // nothing can fit
 	limit int
 	older int // how often the network was asked for what was said earlier
+	gaps  int // and for what was left out
 }
 
 func (s *Session) archiveQuery(st *component.Stanza, r *room, addr bridges.Address) {
@@ -67,7 +68,7 @@ func (s *Session) archiveQuery(st *component.Stanza, r *room, addr bridges.Addre
 // askArchive asks the archive, outside the session, and answers.
 func (s *Session) askArchive(st *component.Stanza, r *room, addr bridges.Address, a *asked) {
 	var page archivePage
-	reaches := r.reachesBack()
+	reaches, gaps := r.reachesBack(), r.hasHistorian()
 	if !s.work(func() func() {
 		ctx, cancel := s.m.queryContext()
 		defer cancel()
@@ -85,6 +86,9 @@ func (s *Session) askArchive(st *component.Stanza, r *room, addr bridges.Address
 			page.complete = !more
 			if err == nil && reaches {
 				page.firstLine, err = s.m.first(ctx, &a.q)
+			}
+			if err == nil && gaps {
+				page.gap, err = s.m.gapIn(ctx, &a.q, page.lines)
 			}
 		}
 		return func() {
@@ -233,6 +237,7 @@ func (s *Session) narrow(a *asked, r *room, room component.JID) bool {
 // archivePage is what a question came to.
 type archivePage struct {
 	firstLine *archive.Line // of all the user sees of the room, where that was asked
+	gap       *gap          // where lines are missing that the network may have
 	lines     []archive.Line
 	complete  bool
 	count     int

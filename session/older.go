@@ -15,12 +15,14 @@ const (
 	olderPages = 3   // times a question may ask
 )
 
-// older is what is known of the lines of a room from before its archive begins.
+// older is what is known of lines the network has and the archive has not: those from
+// before it begins, or those that are missing at a place.
 type older struct {
 	from bridges.MessageID // before which there is more; empty: before the archive's first line
 	none bool              // the network has nothing older
 	busy bool              // it is being asked
 	then []func(ok bool)   // questions that wait for the answer
+	gap  archive.Key       // behind which the lines belong that are missing; zero: the archive begins behind them
 }
 
 // wantsOlder tells whether a question reaches back behind the beginning of the room's
@@ -37,7 +39,12 @@ func (r *room) wantsOlder(a *asked, page *archivePage) bool {
 
 // reachesBack tells whether the network may have lines from before the archive begins.
 func (r *room) reachesBack() bool {
-	if r == nil || r.rec == nil || r.state != roomIn || r.older.none {
+	return r.hasHistorian() && !r.older.none
+}
+
+// hasHistorian tells whether the network can be asked for lines of the room.
+func (r *room) hasHistorian() bool {
+	if r == nil || r.rec == nil || r.state != roomIn {
 		return false
 	}
 	_, ok := r.l.net.(bridges.Historian)
@@ -45,25 +52,28 @@ func (r *room) reachesBack() bool {
 }
 
 // fetchOlder brings a page of what the network has from before the archive's first
-// line into the archive, and calls then. What is asked for meanwhile waits for the
-// same page.
+// line into the archive, and calls then.
 func (r *room) fetchOlder(first *archive.Line, then func(ok bool)) {
-	r.older.then = append(r.older.then, then)
-	if r.older.busy {
+	if o := &r.older; o.from == "" && first != nil && !o.busy {
+		if o.from = wholeOf(bridges.MessageID(first.NetID)); o.from == "" { // nothing to ask from
+			o.none = true
+			then(true)
+			return
+		}
+	}
+	r.fetch(&r.older, then)
+}
+
+// fetch brings a page of lines into the archive, and calls then. What is asked for
+// meanwhile waits for the same page.
+func (r *room) fetch(o *older, then func(ok bool)) {
+	o.then = append(o.then, then)
+	if o.busy {
 		return
 	}
-	before := r.older.from
-	if before == "" && first != nil {
-		before = wholeOf(bridges.MessageID(first.NetID))
-	}
-	if before == "" && first != nil { // nothing to ask from
-		r.older.none = true
-		r.olderCame(nil, false)
-		return
-	}
-	r.older.busy = true
+	o.busy = true
 	historian, place := r.l.net.(bridges.Historian), bridges.Place{Room: r.id}
-	user, jid := r.user.String(), r.jid.String()
+	user, jid, before, gap := r.user.String(), r.jid.String(), o.from, o.gap
 	if !r.work(func() func() {
 		ctx, cancel := r.m.queryContext()
 		defer cancel()
@@ -72,30 +82,33 @@ func (r *room) fetchOlder(first *archive.Line, then func(ok bool)) {
 		if len(lines) > 0 {
 			next = lines[0].ID
 		}
+		met := false
 		if err == nil {
-			lines, err = r.m.unknown(ctx, user, jid, lines)
+			lines, met, err = r.m.unknown(ctx, user, jid, lines, gap)
 		}
 		return func() {
-			r.older.busy = false
+			o.busy = false
 			if err != nil {
 				r.log.Info("what was said earlier cannot be had from the network", "error", err)
-				r.olderCame(nil, true)
+				r.olderCame(o, nil, true)
 				return
 			}
 			if next == "" || next == before {
 				more = false
 			}
-			r.older.from, r.older.none = next, !more
-			r.olderCame(lines, false)
+			o.from, o.none = next, !more || met
+			r.olderCame(o, lines, false)
 		}
 	}) {
-		r.older.busy = false
-		r.olderCame(nil, true)
+		o.busy = false
+		r.olderCame(o, nil, true)
 	}
 }
 
-// unknown are those of some lines that a user's archive of a room does not have.
-func (m *Manager) unknown(ctx context.Context, user, jid string, lines []*bridges.Message) ([]*bridges.Message, error) {
+// unknown are those of some lines, oldest first, that a user's archive of a room does not
+// have. Where lines are missing behind gap, those from before it are not among them, and
+// met tells that the lines reach back to what was there before.
+func (m *Manager) unknown(ctx context.Context, user, jid string, lines []*bridges.Message, gap archive.Key) (out []*bridges.Message, met bool, err error) {
 	ids := make([]string, 0, len(lines))
 	for _, l := range lines {
 		if l.ID != "" {
@@ -103,32 +116,37 @@ func (m *Manager) unknown(ctx context.Context, user, jid string, lines []*bridge
 		}
 	}
 	if len(ids) == 0 {
-		return lines, nil
+		return lines, false, nil
 	}
 	known, err := m.archive.ByNetID(ctx, m.domain.Domain, user, jid, ids)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	have := make(map[bridges.MessageID]bool, len(known))
+	have := make(map[bridges.MessageID]archive.Key, len(known))
 	for i := range known {
-		have[bridges.MessageID(known[i].NetID)] = true
+		have[bridges.MessageID(known[i].NetID)] = known[i].Key
 	}
-	var out []*bridges.Message
 	for _, l := range lines {
-		if !have[l.ID] {
+		switch key, is := have[l.ID]; {
+		case !is:
 			out = append(out, l)
+		case key.Compare(gap) < 0:
+			out, met = nil, true
 		}
 	}
-	return out, nil
+	return out, met, nil
 }
 
 // olderCame stores lines where they belong and goes on with the questions that wait.
-func (r *room) olderCame(lines []*bridges.Message, failed bool) {
-	waiting := r.older.then
-	r.older.then = nil
+func (r *room) olderCame(o *older, lines []*bridges.Message, failed bool) {
+	waiting := o.then
+	o.then = nil
 	if r.rec != nil && r.rooms[r.jid.Local] == r {
 		for _, ev := range lines {
-			r.recordOlder(ev)
+			r.recordOlder(ev, o.gap)
+		}
+		if !o.gap.IsZero() && o.none {
+			r.closeGap(o.gap)
 		}
 	}
 	for _, then := range waiting {
@@ -136,9 +154,10 @@ func (r *room) olderCame(lines []*bridges.Message, failed bool) {
 	}
 }
 
-// recordOlder stores a line from before the archive begins. It is shown to nobody:
+// recordOlder stores a line from before the archive begins, or one that is missing behind
+// another: not before that one, whatever the network's clock said. It is shown to nobody:
 // clients ask for it.
-func (r *room) recordOlder(ev *bridges.Message) {
+func (r *room) recordOlder(ev *bridges.Message, behind archive.Key) {
 	switch {
 	case ev.At.IsZero():
 		return
@@ -148,8 +167,11 @@ func (r *room) recordOlder(ev *bridges.Message) {
 	}
 	for _, part := range r.split(r.l, ev, nil) {
 		l := line{id: fitID(string(part.ID)), from: part.From.Nick, body: bodyOf(part.Message), at: part.At, self: part.Self, occ: part.From.Identity}
+		if !behind.IsZero() && l.at.UnixMicro() <= behind.At {
+			l.at = behind.Time().Add(time.Microsecond)
+		}
 		in := archive.Heard{NetID: string(part.ID), Named: part.ID != "", InPlace: true}
-		if part.ReplyTo != nil || part.HTML != "" || part.Thread != "" || part.file != nil {
+		if part.ReplyTo != nil || part.HTML != "" || part.Thread != "" || len(part.Mentions) > 0 || part.file != nil || part.Location != nil {
 			r.adorn(&l, &part, nil, nil)
 			in.Extra = l.extra
 		}
@@ -169,15 +191,20 @@ func (m *Manager) first(ctx context.Context, q *archive.Query) (*archive.Line, e
 // answerPage sends a page, once what the network has from before it is in the
 // archive where that is wanted.
 func (s *Session) answerPage(st *component.Stanza, r *room, addr bridges.Address, a *asked, page *archivePage) {
-	if !r.wantsOlder(a, page) {
-		s.sendPage(st, a, page)
-		return
-	}
-	a.older++
-	r.fetchOlder(page.firstLine, func(ok bool) {
+	again := func(ok bool) {
 		if !ok {
-			a.older = olderPages // answered with what is there; the next question tries again
+			a.older, a.gaps = olderPages, leftOutPages // answered with what is there; the next question tries again
 		}
 		s.askArchive(st, r, addr, a)
-	})
+	}
+	switch {
+	case r.wantsGap(a, page):
+		a.gaps++
+		r.fetchGap(page.gap, again)
+	case r.wantsOlder(a, page):
+		a.older++
+		r.fetchOlder(page.firstLine, again)
+	default:
+		s.sendPage(st, a, page)
+	}
 }

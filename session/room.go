@@ -57,6 +57,7 @@ type room struct {
 	sent       int                       // lines without an outcome
 	saying     chain                     // what the user says, where it refers to lines
 	older      older                     // what was said before the archive begins
+	gaps       map[archive.Key]*older    // what is missing at places where lines are left out
 	hearing    chain                     // what refers to earlier lines
 	reacts     map[string][]string       // the user's reactions, by message id
 	rec        *archive.Member           // records the lines; nil: they are not recorded

@@ -25,7 +25,8 @@ const (
 )
 
 // AddCommands adds what users can do with their rooms: at the gateway's address, at
-// those of networks, and what concerns one room at the room's. It is called before
+// those of networks, and what concerns one room at the room's; and what the driver
+// has of its own. It is called before
 // component.HandleCommands.
 func (m *Manager) AddCommands(c *component.Commands) {
 	both := []component.AddressKind{component.AddressHost, component.AddressNetwork}
@@ -49,6 +50,7 @@ func (m *Manager) AddCommands(c *component.Commands) {
 	m.addQuit(c)
 	m.addBlock(c)
 	m.addKnock(c)
+	m.addDriverCommands(c)
 	c.Add(component.Command{
 		Node: "configure", Name: "Your settings of this room", Targets: []component.AddressKind{component.AddressRoom},
 		Allowed: m.admitted, Run: m.told(m.askRoom),

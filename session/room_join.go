@@ -1,7 +1,6 @@
 package session
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -241,7 +240,7 @@ func (r *room) admitAll() {
 // redirect answers a join under another spelling of a room the user is in.
 func redirect(to component.JID) *component.StanzaError {
 	e := component.NewStanzaError("modify", "redirect", "You are in this room already, under the address "+to.String()+".")
-	e.Alternate = "xmpp:" + url.PathEscape(to.Local) + "@" + to.Domain + "?join" // RFC 5122
+	e.Alternate = addressURI(to) + "?join"
 	return e
 }
 

@@ -162,6 +162,7 @@ func (r *room) onMessage(ev *bridges.Message) {
 // heard stores and shows a line from the network.
 func (r *room) heard(ev *bridges.Message) {
 	if ev.Kind == bridges.NewSubject {
+		r.leftOut(ev)
 		r.recordOldSubject(ev)
 		return
 	}
@@ -175,6 +176,7 @@ func (r *room) heard(ev *bridges.Message) {
 // hear is heard for a line whose references are known: the line it replaces and
 // the one it answers, nil where there is none; and where its files lie.
 func (r *room) hear(ev *bridges.Message, put []copied, replaces, answers *line) {
+	r.leftOut(ev)
 	if len(ev.Files) == 0 {
 		r.hearPart(&piece{Message: ev}, replaces, answers)
 		return
@@ -193,7 +195,7 @@ func (r *room) hearPart(ev *piece, replaces, answers *line) {
 	if refersToLines(&caps) {
 		l.net, in.Named = ev.ID, true
 	}
-	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || ev.file != nil {
+	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || len(ev.Mentions) > 0 || ev.file != nil || ev.Location != nil {
 		r.adorn(&l, ev, replaces, answers)
 	}
 	if caps.Read && !l.self {

@@ -50,7 +50,8 @@ type Session struct {
 	crashes     int
 	crashed     time.Time // the last time
 	queries     int       // under way on workers
-	names       []privateName
+	bookmarks
+	names []privateName
 }
 
 // client is a resource of the user that has shown itself to the gateway.
@@ -114,7 +115,7 @@ func (s *Session) handle(in input) {
 // links closed, registered accounts opened again. Other users notice nothing.
 func (s *Session) crash() {
 	rooms, links := s.rooms, s.links
-	s.rooms, s.links, s.contacts, s.toAsk, s.roster, s.faces = nil, nil, nil, nil, roster{}, faces{}
+	s.rooms, s.links, s.contacts, s.toAsk, s.roster, s.faces, s.bookmarks = nil, nil, nil, nil, roster{}, faces{}, bookmarks{}
 	s.m.stats.rooms.Add(-int64(len(rooms)))
 	for _, l := range links {
 		s.guarded(func() { l.abandon("The gateway had a problem; please try again.") })

@@ -1,8 +1,6 @@
 package session
 
 import (
-	"net/url"
-	"strings"
 	"time"
 
 	"transportd/bridges"
@@ -118,11 +116,14 @@ func (p *spot) say(st *component.Stanza, token string, replaces, reply, thread b
 	send := func(out bridges.Outgoing) ask {
 		return func(ref bridges.Ref) error { return p.l.net.Send(ref, p.place, out) }
 	}
-	if file := p.s.sentFile(st, out.Body); file != nil && p.caps.Files {
+	if file, caption := p.s.sentFile(st, out.Body); file != nil && p.caps.Files {
 		// What cannot be carried is at least said to be there.
 		with := out
-		with.File, with.Body, with.HTML, with.Link = file, "", "", ""
+		with.File, with.Body, with.HTML, with.Link = file, caption, "", ""
 		return wish{do: send(with), instead: send(out)}
+	}
+	if p.caps.Location {
+		out.Location, out.Body = sentLocation(st, out.Body)
 	}
 	return wish{do: send(out)}
 }
@@ -142,53 +143,6 @@ func looks(st *component.Stanza, out *bridges.Outgoing) string {
 
 // nsStyling is XEP-0393's namespace.
 const nsStyling = "urn:xmpp:styling:0"
-
-// nsReference marks a part of a text as the name of somebody (XEP-0372).
-const nsReference = "urn:xmpp:reference:0"
-
-// maxMentions bounds the people one message can name.
-const maxMentions = 20
-
-// mentions are the people a message names: by reference, or as it begins.
-func (p *spot) mentions(st *component.Stanza, body string) []bridges.UserID {
-	var out []bridges.UserID
-	add := func(jid component.JID) {
-		if id, ok := p.person(jid); ok && len(out) < maxMentions {
-			out = append(out, id)
-		}
-	}
-	for c := range st.Children() {
-		if c.Space == nsReference && c.Name == "reference" && c.Attr("type") == "mention" {
-			if jid, ok := p.referred(c.Attr("uri")); ok {
-				add(jid)
-			}
-		}
-	}
-	if len(out) == 0 {
-		if nick, _, ok := strings.Cut(body, ":"); ok && nick != "" && len(nick) < 256 {
-			add(st.To.Bare().WithResource(nick))
-		}
-	}
-	return out
-}
-
-// referred is whom the address in a reference means. Clients write it as a JID, or with
-// what an address cannot hold escaped (RFC 5122 section 2.2).
-func (p *spot) referred(uri string) (component.JID, bool) {
-	text := strings.TrimPrefix(uri, "xmpp:")
-	for _, form := range []func(string) (string, error){func(s string) (string, error) { return s, nil }, url.PathUnescape} {
-		plain, err := form(text)
-		if err != nil {
-			continue
-		}
-		if jid, err := component.ParseJID(plain); err == nil {
-			if _, ok := p.person(jid); ok {
-				return jid, true
-			}
-		}
-	}
-	return component.JID{}, false
-}
 
 // spot is the room as a place to say something.
 func (r *room) spot(caps *bridges.Caps) *spot {

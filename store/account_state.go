@@ -1,9 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -17,49 +18,119 @@ func statePlace(gateway, user, network, name string) place {
 	return place{"account_state", "value", gateway, user, network, name}
 }
 
-// stateRows is how many names one statement writes.
+// stateRows is how many names, or accounts, one statement is about.
 const stateRows = 64
 
-// saveState changes what a driver keeps of an account, where there is one.
-func (w *archiveWrite) saveState(op *archive.SaveState) error {
-	var id int64
-	err := w.tx.QueryRowContext(w.ctx, `SELECT accounts.id FROM accounts JOIN users ON users.id = "user"
-		WHERE gateway = ? AND jid = ? AND network = ?`, op.Gateway, op.User, op.Network).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil // it was removed meanwhile
+// accountKey names an account.
+type accountKey struct{ gateway, user, network string }
+
+// saveState notes what is to be changed of what a driver keeps of an account; nothing
+// else of a transaction has to do with it, so that it is written at once at its end.
+func (w *archiveWrite) saveState(op *archive.SaveState) {
+	key := accountKey{op.Gateway, op.User, op.Network}
+	if w.states == nil {
+		w.states = make(map[accountKey]map[string][]byte)
 	}
-	if err != nil {
-		return err
+	if w.states[key] == nil {
+		w.states[key] = make(map[string][]byte, len(op.Changes))
 	}
-	var rows []any
-	put := func() error {
-		if len(rows) == 0 {
-			return nil
-		}
-		err := w.exec("INSERT INTO account_state (account, name, sealed, value) VALUES "+strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(rows)/4), ", ")+
-			" ON CONFLICT (account, name) DO UPDATE SET sealed = excluded.sealed, value = excluded.value", rows...)
-		rows = rows[:0]
-		return err
-	}
-	for name, value := range op.Changes {
-		if value == nil {
-			if err := w.exec("DELETE FROM account_state WHERE account = ? AND name = ?", id, name); err != nil {
-				return err
-			}
-			continue
-		}
-		sealed := strings.HasPrefix(name, archive.SealedState)
-		if sealed {
-			value = w.db.seal.seal(statePlace(op.Gateway, op.User, op.Network, name), value)
-		}
-		if rows = append(rows, id, name, flag(sealed), value); len(rows) == 4*stateRows {
-			if err := put(); err != nil {
-				return err
-			}
-		}
-	}
-	return put()
+	maps.Copy(w.states[key], op.Changes)
 }
+
+// stateRow is one value; nil: it goes.
+type stateRow struct {
+	account int64
+	name    string
+	sealed  bool
+	value   []byte
+}
+
+// saveStates writes what saveState has noted, where there is such an account: one that was
+// removed meanwhile has nothing.
+func (w *archiveWrite) saveStates() error {
+	var puts, gone []stateRow
+	keys := slices.Collect(maps.Keys(w.states))
+	for part := range slices.Chunk(keys, stateRows) {
+		ids, err := w.accountIDs(part)
+		if err != nil {
+			return err
+		}
+		for key, id := range ids {
+			for name, value := range w.states[key] {
+				if value == nil {
+					gone = append(gone, stateRow{account: id, name: name})
+					continue
+				}
+				sealed := strings.HasPrefix(name, archive.SealedState)
+				if sealed {
+					value = w.db.seal.seal(statePlace(key.gateway, key.user, key.network, name), value)
+				}
+				puts = append(puts, stateRow{id, name, sealed, value})
+			}
+		}
+	}
+	w.states = nil
+	for _, rows := range [][]stateRow{puts, gone} { // in the order of the table
+		slices.SortFunc(rows, func(a, b stateRow) int {
+			return cmp.Or(cmp.Compare(a.account, b.account), strings.Compare(a.name, b.name))
+		})
+	}
+	for part := range slices.Chunk(puts, stateRows) {
+		var args []any
+		for _, r := range part {
+			args = append(args, r.account, r.name, flag(r.sealed), r.value)
+		}
+		if err := w.exec("INSERT INTO account_state (account, name, sealed, value) VALUES "+list("(?, ?, ?, ?)", len(part))+
+			" ON CONFLICT (account, name) DO UPDATE SET sealed = excluded.sealed, value = excluded.value", args...); err != nil {
+			return err
+		}
+	}
+	for len(gone) > 0 {
+		n := 1
+		for n < min(len(gone), stateRows) && gone[n].account == gone[0].account {
+			n++
+		}
+		args := []any{gone[0].account}
+		for _, r := range gone[:n] {
+			args = append(args, r.name)
+		}
+		if err := w.exec("DELETE FROM account_state WHERE account = ? AND name IN ("+list("?", n)+")", args...); err != nil {
+			return err
+		}
+		gone = gone[n:]
+	}
+	return nil
+}
+
+// accountIDs finds the numbers of those accounts that there are. They are not remembered:
+// the number of one that is removed may be given to another.
+func (w *archiveWrite) accountIDs(keys []accountKey) (map[accountKey]int64, error) {
+	args := make([]any, 0, 3*len(keys))
+	for _, k := range keys {
+		args = append(args, k.gateway, k.user, k.network)
+	}
+	rows, err := w.tx.QueryContext(w.ctx, "WITH wanted (gateway, jid, network) AS (VALUES "+list("(?, ?, ?)", len(keys))+`)
+		SELECT accounts.id, wanted.gateway, wanted.jid, wanted.network FROM wanted
+		JOIN users ON users.gateway = wanted.gateway AND users.jid = wanted.jid
+		JOIN accounts ON accounts."user" = users.id AND accounts.network = wanted.network`, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	ids := make(map[accountKey]int64, len(keys))
+	for rows.Next() {
+		var id int64
+		var k accountKey
+		if err := rows.Scan(&id, &k.gateway, &k.user, &k.network); err != nil {
+			return nil, err
+		}
+		ids[k] = id
+	}
+	return ids, rows.Err()
+}
+
+// list is n of the same, with commas between them.
+func list(of string, n int) string { return strings.TrimSuffix(strings.Repeat(of+", ", n), ", ") }
 
 // AccountState implements archive.Backend. With ErrSealBroken the values that do not
 // open are missing.

@@ -12,11 +12,11 @@ const nosy = "nosy@home.example"
 
 const benchBody = "this is a line of about eighty bytes, as people write them in channels all day lo"
 
-func benchOps(n int, at *int64) []archive.Op {
+func benchOps(n int, at *int64, rooms ...archive.Room) []archive.Op {
 	ops := make([]archive.Op, n)
 	for i := range ops {
 		*at += 1000
-		ops[i] = &archive.AddLine{Room: lobbyRoom, Line: archive.Line{Key: archive.Key{At: *at, Tie: uint32(*at)}, Nick: "bob", Body: benchBody, Occupant: "account"}}
+		ops[i] = &archive.AddLine{Room: rooms[i%len(rooms)], Line: archive.Line{Key: archive.Key{At: *at, Tie: uint32(*at)}, Nick: "bob", Body: benchBody, Occupant: "account"}}
 	}
 	return ops
 }
@@ -26,12 +26,16 @@ func BenchmarkWriteArchive(b *testing.B) { onEach(b, benchmarkWriteArchive) }
 
 func benchmarkWriteArchive(b *testing.B, db *DB) {
 	at := int64(1_700_000_000_000_000)
-	for _, size := range []int{20, 300, 1000} {
-		b.Run(fmt.Sprint("batch of ", size), func(b *testing.B) {
+	rooms := make([]archive.Room, 100)
+	for i := range rooms {
+		rooms[i] = archive.Room{Gateway: gate, Network: "net", Room: fmt.Sprint("#room", i)}
+	}
+	for _, c := range []struct{ rooms, size int }{{1, 20}, {1, 300}, {1, 1000}, {100, 1000}, {100, 4000}} {
+		b.Run(fmt.Sprintf("%d rooms, batch of %d", c.rooms, c.size), func(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
-			for n := 0; n < b.N; n += size {
-				if err := db.WriteArchive(b.Context(), benchOps(min(size, b.N-n), &at)); err != nil {
+			for n := 0; n < b.N; n += c.size {
+				if err := db.WriteArchive(b.Context(), benchOps(min(c.size, b.N-n), &at, rooms[:c.rooms]...)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -52,7 +56,7 @@ func benchmarkArchivePage(b *testing.B, db *DB) {
 		b.Fatal(err)
 	}
 	for range lines / 10_000 {
-		if err := db.WriteArchive(b.Context(), benchOps(10_000, &at)); err != nil {
+		if err := db.WriteArchive(b.Context(), benchOps(10_000, &at, lobbyRoom)); err != nil {
 			b.Fatal(err)
 		}
 	}

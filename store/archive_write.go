@@ -79,7 +79,8 @@ type archiveWrite struct {
 	archives  map[archive.Room]int64
 	listeners map[listenerKey]int64
 	lines     []lineRow // not inserted yet
-	values    []any     // of one statement
+	states    map[accountKey]map[string][]byte
+	values    []any // of one statement
 	inserts   lineStmts
 	bound     lineStmts // the same in this transaction
 }
@@ -100,7 +101,10 @@ func (db *DB) WriteArchive(ctx context.Context, ops []archive.Op) error {
 				return fmt.Errorf("%T: %w", op, err)
 			}
 		}
-		return w.flush()
+		if err := w.flush(); err != nil {
+			return err
+		}
+		return w.saveStates()
 	})
 	if err == nil {
 		db.ids.learn(w)
@@ -125,7 +129,8 @@ func (w *archiveWrite) apply(op archive.Op) error {
 	case *archive.SettlePrivate:
 		return w.settlePrivate(op)
 	case *archive.SaveState:
-		return w.saveState(op)
+		w.saveState(op)
+		return nil
 	}
 	return fmt.Errorf("there is no change of this kind")
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -109,6 +110,8 @@ func (s *sqlite) pool(k poolKind) (*sql.DB, error) {
 		"_cache_size":   {"-1000"},       // KiB a connection: the working set is small
 	}
 	switch k {
+	case batchPool:
+		q.Set("_cache_size", "-4000") // the ends of the archives that are written to
 	case durablePool:
 		q.Set("_synchronous", "FULL")
 	case readPool:
@@ -116,12 +119,31 @@ func (s *sqlite) pool(k poolKind) (*sql.DB, error) {
 		q.Set("_txlock", "deferred")
 		q.Set("_query_only", "on")
 	}
-	pool, err := sql.Open("sqlite3", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: s.path}).EscapedPath(), RawQuery: q.Encode()}).String())
+	pool := sql.OpenDB(&sqliteConnector{(&url.URL{Scheme: "file", Opaque: (&url.URL{Path: s.path}).EscapedPath(), RawQuery: q.Encode()}).String()})
+	sizePool(pool, k)
+	return pool, nil
+}
+
+// checkpoint is how many pages the write-ahead log has before they go to their places
+// in the file: the last page of each busy archive is written with every batch, and so
+// moved once for several of them. 16 MiB.
+const checkpoint = "PRAGMA wal_autocheckpoint = 4000"
+
+// sqliteConnector opens connections with what a data source name cannot say.
+type sqliteConnector struct{ dsn string }
+
+func (*sqliteConnector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
+
+func (c *sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.Driver().Open(c.dsn)
 	if err != nil {
 		return nil, err
 	}
-	sizePool(pool, k)
-	return pool, nil
+	if _, err := conn.(*sqlite3.SQLiteConn).Exec(checkpoint, nil); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 func (*sqlite) epoch() int64 { return 0 }

@@ -232,3 +232,44 @@ func testPrivateByID(t *testing.T) {
 		}
 	}
 }
+
+// Of what one batch changes of many accounts each keeps its own, as the last change left
+// it, and nothing is kept of those that are not there.
+func TestStateOfManyAccountsAtOnce(t *testing.T) { onBoth(t, testStateOfManyAccountsAtOnce) }
+
+func testStateOfManyAccountsAtOnce(t *testing.T) {
+	db := open(t)
+	const accounts = 3*stateRows/2 + 1
+	user := func(i int) string { return fmt.Sprintf("u%d@home.example", i) }
+	for i := range accounts {
+		if i%10 == 3 {
+			continue
+		}
+		if err := db.PutAccount(t.Context(), Account{Gateway: gate, User: user(i), Network: "net"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ops []archive.Op
+	for i := range accounts {
+		save := func(changes map[string][]byte) {
+			ops = append(ops, &archive.SaveState{Gateway: gate, User: user(i), Network: "net", Changes: changes})
+		}
+		save(map[string][]byte{"sync": []byte("1"), "gone": []byte("x"), "sealed/key": []byte(user(i))})
+		save(map[string][]byte{"sync": []byte("2"), "gone": nil, "back": nil})
+		save(map[string][]byte{"sync": []byte("3"), "back": []byte("y")})
+	}
+	writeArchive(t, db, ops...)
+	for i := range accounts {
+		got, err := db.AccountState(t.Context(), gate, user(i), "net", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string][]byte{"sync": []byte("3"), "back": []byte("y"), "sealed/key": []byte(user(i))}
+		if i%10 == 3 {
+			want = map[string][]byte{}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s has %q, not %q", user(i), got, want)
+		}
+	}
+}

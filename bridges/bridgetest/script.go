@@ -44,6 +44,8 @@ type Script struct {
 	// comes to instead.
 	Older       map[bridges.RoomID][]*bridges.Message
 	FailHistory error
+	// Offers are the driver's own commands.
+	Offers []bridges.Command
 	// History is what rooms come with, by name.
 	History map[string][]*bridges.Message
 
@@ -95,6 +97,9 @@ func (d *Script) Networks() []bridges.NetworkInfo { return nil }
 func (d *Script) Fields(bridges.NetworkID) []bridges.Field {
 	return []bridges.Field{{Name: "nick", Label: "Nickname", Legacy: "nick"}}
 }
+
+// Commands implements bridges.Commander.
+func (d *Script) Commands() []bridges.Command { return d.Offers }
 
 // NewLogin implements bridges.Driver; every account is accepted.
 func (d *Script) NewLogin(a bridges.Account) bridges.Login {

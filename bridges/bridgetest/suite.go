@@ -39,6 +39,8 @@ type Peer interface {
 	Heard(room string) []string
 	// Refuse makes the network refuse the user's lines in a room.
 	Refuse(room string)
+	// Promote makes the network let the user, who is in a room, do everything there.
+	Promote(room string)
 	// Stall makes the network stop taking anything from the user.
 	Stall()
 	// Break ends the user's connection without a word.
@@ -57,6 +59,7 @@ func Suite(t *testing.T, fixture func(t *testing.T) Fixture) {
 	}{
 		{"Addresses", testAddresses},
 		{"Fields", testFields},
+		{"Commands", testCommands},
 		{"Folding", testFolding},
 		{"Login", testLogin},
 		{"Offline", testOffline},
@@ -64,6 +67,8 @@ func Suite(t *testing.T, fixture func(t *testing.T) Fixture) {
 		{"MembersFollowEvents", testMembersFollow},
 		{"EchoOnce", testEchoOnce},
 		{"RefusedLine", testRefused},
+		{"Subject", testSubject},
+		{"Roles", testRoles},
 		{"OrderWhileBusy", testOrder},
 		{"QueueFull", testQueueFull},
 		{"Capabilities", testCapabilities},

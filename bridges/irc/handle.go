@@ -34,6 +34,12 @@ type handler struct {
 	handle func(*network, *line)
 }
 
+// ofPeople are the commands that tell what somebody does. Without a name before them
+// they tell nothing: there is no address for nobody.
+var ofPeople = map[string]bool{
+	"JOIN": true, "PART": true, "QUIT": true, "NICK": true, "INVITE": true, "AWAY": true, "CHGHOST": true, "ACCOUNT": true,
+}
+
 var handlers map[string]handler
 
 func init() { // the functions refer to the table's users
@@ -84,7 +90,7 @@ func (n *network) handle(m *ircconn.Message) {
 	h, known := handlers[m.Command]
 	switch {
 	case known:
-		if len(m.Params) >= h.params {
+		if len(m.Params) >= h.params && (!ofPeople[m.Command] || m.Nick() != "") {
 			h.handle(n, l)
 		}
 	case isNumeric(m.Command):
@@ -137,6 +143,12 @@ func (n *network) isSelf(nick string) bool {
 // room finds a room by a name as written.
 func (n *network) room(name string) *room {
 	return n.rooms[bridges.RoomID(n.fold(name))]
+}
+
+// tellable tells whether a name is one that the user could be in a channel by, as far
+// as addresses go.
+func tellable(channel string) bool {
+	return isChannel(channel) && badName(channel, bridges.AddressRoom) == ""
 }
 
 // maskOf is the user@host of a line's source, "" from a server.
@@ -267,6 +279,8 @@ func (n *network) refuse(l *line, row numericError) bool {
 	}
 	p, s := n.culprit(l, row)
 	switch {
+	case n.refusedBefore(l, row, p):
+		return true
 	case p != nil && (s == nil || p.last < s.last):
 		return n.refuseAction(p, err)
 	case s != nil:
@@ -315,6 +329,22 @@ func (n *network) culprit(l *line, row numericError) (*pending, *sending) {
 		}
 	}
 	return p, nil
+}
+
+// refusedBefore tells whether an error is about another line of an action that has
+// failed already, and not about a later one.
+func (n *network) refusedBefore(l *line, row numericError, later *pending) bool {
+	names := n.foldedNames(l)
+	for _, p := range n.spent {
+		if p.more == 0 || (p.act|actKick)&row.answers == 0 || later != nil && later.last < p.last {
+			continue // actions of several lines are changes of modes, and bans, which kick
+		}
+		if row.bare || p.fits(names) > 0 {
+			p.more--
+			return true
+		}
+	}
+	return false
 }
 
 // repeated tells whether an error is the second of the same kind for a message

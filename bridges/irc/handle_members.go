@@ -29,6 +29,7 @@ func (n *network) onJoin(l *line) {
 			continue
 		}
 		m := n.newMember(nick, maskOf(l.Source), account)
+		n.counts(1)
 		if !r.entered {
 			r.roster.addUnsorted(m)
 			continue
@@ -42,6 +43,13 @@ func (n *network) onJoin(l *line) {
 func (n *network) entering(name string, at time.Time) {
 	if r := n.room(name); r != nil && r.entered {
 		return // a server that repeats it
+	}
+	if !tellable(name) {
+		return // a server that makes names up
+	}
+	if len(n.rooms) >= maxRooms && n.pendingJoin(bridges.RoomID(n.fold(name))) == nil {
+		n.send("PART", name)
+		return
 	}
 	if at.IsZero() {
 		at = time.Now().Add(-clockDoubt)
@@ -284,7 +292,7 @@ func (n *network) onInvite(l *line) {
 	if n.isSelf(l.Nick()) {
 		return // our own, told through 341
 	}
-	if !n.isSelf(whom) {
+	if !n.isSelf(whom) || !tellable(name) {
 		n.notice(l.Nick(), "has invited "+whom+" to "+name)
 		return
 	}
@@ -354,33 +362,4 @@ func (n *network) onTopic(l *line) {
 		r.subject = nil
 	}
 	n.emitIn(r, ev)
-}
-
-// onRename: ":nick RENAME #old #new :reason" (draft/channel-rename).
-func (n *network) onRename(l *line) {
-	r := n.room(l.Param(0))
-	if r == nil {
-		return
-	}
-	name := l.Param(1)
-	delete(n.rooms, r.id)
-	if r.entered {
-		reason := "The channel is now " + name + "."
-		if text := plainText(l.Param(2)); text != "" {
-			reason += " " + text
-		}
-		n.emit(&bridges.Left{Room: r.id, Member: n.self(r), Self: true, Actor: l.Nick(), Reason: reason})
-	}
-	r.name = strings.Clone(name)
-	r.id = bridges.RoomID(n.fold(name))
-	n.rooms[r.id] = r
-	for _, p := range n.pending { // what was under way goes on there
-		if p.room == bridges.RoomID(n.fold(l.Param(0))) {
-			p.room = r.id
-		}
-	}
-	if r.entered {
-		r.entered = false
-		n.enter(r)
-	}
 }

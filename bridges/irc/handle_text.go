@@ -34,6 +34,10 @@ func (n *network) said(l *line, kind bridges.MessageKind) {
 			return
 		}
 	}
+	if nick == "" { // the server itself
+		n.notice("", raw)
+		return
+	}
 	if ctcp, ok := strings.CutPrefix(raw, ctcpMark); ok {
 		text, isAction := n.onCTCP(l, strings.TrimSuffix(ctcp, ctcpMark), kind, self)
 		if !isAction {

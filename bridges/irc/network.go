@@ -32,6 +32,7 @@ type network struct {
 	// checking: an account is tried, any nick will do. Set before Run.
 	checking bool
 	grace    time.Duration // lateGrace
+	maxCrowd int           // maxCrowd
 
 	spare []bridges.Event // of the goroutine of Run: the next out
 
@@ -56,7 +57,9 @@ type network struct {
 	rooms     map[bridges.RoomID]*room
 	keys      map[bridges.RoomID]string // keys that have opened channels
 	serial    uint32
+	crowd     int // people in rooms, at least
 	pending   []*pending
+	spent     []*pending // failed, with lines that the server has not handled yet
 	sends     []*sending
 	labels    map[string]labelled
 	lastLabel uint64
@@ -83,7 +86,7 @@ func newNetwork(a bridges.Account, r route, set settings, sink bridges.Sink, sts
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	n := &network{account: a, route: r, set: set, sink: sink, sts: sts, log: log, grace: lateGrace}
+	n := &network{account: a, route: r, set: set, sink: sink, sts: sts, log: log, grace: lateGrace, maxCrowd: maxCrowd}
 	n.reset("")
 	return n
 }
@@ -97,12 +100,12 @@ func (n *network) reset(runID string) {
 	n.phase, n.conn, n.runID = phaseOffline, nil, runID
 	n.nick, n.mask, n.login, n.away = "", "", "", false
 	n.rooms = make(map[bridges.RoomID]*room)
-	n.pending, n.sends, n.queries = nil, nil, nil
+	n.pending, n.spent, n.sends, n.queries = nil, nil, nil, nil
 	n.labels, n.batches = nil, nil
 	n.directory = directory{}
 	n.recovery = recovery{}
 	n.wakes = nil
-	n.serial = 0
+	n.serial, n.crowd = 0, 0
 }
 
 // quitPatience bounds how long a polite end waits for the server.

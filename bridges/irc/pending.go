@@ -25,6 +25,7 @@ type pending struct {
 	name  string // what was asked for: a channel, a nick, a text
 	key   string // of a channel
 	last  uint64 // number of the last line
+	more  int    // lines beside the one that was refused first: each may be refused too
 	label string
 	names bool      // the member list has been asked for once more
 	until time.Time // settle has found no outcome and waits for a late one
@@ -78,7 +79,7 @@ func (n *network) start(p *pending, lines ...ircconn.Line) error {
 		delete(n.labels, p.label)
 		return err
 	}
-	p.last = last
+	p.last, p.more = last, len(lines)-1
 	n.pending = append(n.pending, p)
 	return nil
 }
@@ -145,6 +146,9 @@ func (n *network) done(p *pending, text string) {
 // the console, as does a channel of the user's list that cannot be entered.
 func (n *network) fail(p *pending, err *bridges.Error) {
 	n.drop(p)
+	if p.more > 0 && n.conn != nil && len(n.spent) < maxPending {
+		n.spent = append(n.spent, p)
+	}
 	if p.act == actJoin {
 		delete(n.keys, p.room)
 		defer n.readModes()
@@ -161,6 +165,7 @@ func (n *network) fail(p *pending, err *bridges.Error) {
 
 // confirmed: the server has handled every line up to a number.
 func (n *network) confirmed(last uint64) {
+	n.spent = slices.DeleteFunc(n.spent, func(p *pending) bool { return p.last <= last })
 	n.settleWhere(func(p *pending) bool { return p.last <= last && p.until.IsZero() })
 	for len(n.sends) > 0 && n.sends[0].last <= last {
 		s := n.sends[0]
@@ -358,7 +363,7 @@ func (n *network) failAll(written uint64) {
 			n.fail(p, &bridges.Error{Kind: bridges.Offline, Text: "The connection to the network was lost.", Uncertain: p.last <= written})
 		}
 	}
-	n.sends, n.pending, n.labels = nil, nil, nil
+	n.sends, n.pending, n.spent, n.labels = nil, nil, nil, nil
 	n.endQueries(errOffline())
 }
 

@@ -37,6 +37,29 @@ const (
 	maxBans = 16
 )
 
+// Bounds of what a server can have a link keep of itself. What users enter has a limit
+// of the gateway's.
+const (
+	maxRooms = 1000    // that the user is in: beyond it no server puts them into more
+	maxCrowd = 500_000 // people in all of them together
+)
+
+// counts keeps the people of all rooms bounded; added are new ones, maybe counted twice.
+// A server that tells of more is not served any longer.
+func (n *network) counts(added int) {
+	if n.crowd += added; n.crowd <= n.maxCrowd {
+		return
+	}
+	n.crowd = 0
+	for _, r := range n.rooms {
+		r.roster.settle()
+		n.crowd += len(r.roster.list)
+	}
+	if n.crowd > n.maxCrowd && n.recovery.failure == nil {
+		n.recovery.failure = &bridges.Error{Kind: bridges.TooLarge, Permanent: true, Text: "The server tells of more people than this gateway keeps."}
+	}
+}
+
 // begin makes the room of our own JOIN.
 func (n *network) begin(name string, at time.Time) *room {
 	id := bridges.RoomID(n.fold(name))
@@ -48,6 +71,8 @@ func (n *network) begin(name string, at time.Time) *room {
 
 // names takes one line of a NAMES reply.
 func (n *network) names(r *room, list string) {
+	before := len(r.roster.list)
+	defer func() { n.counts(len(r.roster.list) - before) }()
 	for entry := range strings.SplitSeq(list, " ") {
 		prefix, source := takePrefixes(n.levels, entry)
 		nick, user, host := ircconn.SplitSource(source)
@@ -240,6 +265,38 @@ func (r *room) relevel(from, to []level) {
 	}
 }
 
+// onRename: ":nick RENAME #old #new :reason" (draft/channel-rename).
+func (n *network) onRename(l *line) {
+	r := n.room(l.Param(0))
+	name := l.Param(1)
+	if r == nil || !tellable(name) {
+		return
+	}
+	if other := n.room(name); other != nil && other != r {
+		n.leave(other, bridges.Left{Kind: bridges.Parted, Actor: l.Nick()}) // two cannot have one name
+	}
+	delete(n.rooms, r.id)
+	if r.entered {
+		reason := "The channel is now " + name + "."
+		if text := plainText(l.Param(2)); text != "" {
+			reason += " " + text
+		}
+		n.emit(&bridges.Left{Room: r.id, Member: n.self(r), Self: true, Actor: l.Nick(), Reason: reason})
+	}
+	r.name = strings.Clone(name)
+	r.id = bridges.RoomID(n.fold(name))
+	n.rooms[r.id] = r
+	for _, p := range n.pending { // what was under way goes on there
+		if p.room == bridges.RoomID(n.fold(l.Param(0))) {
+			p.room = r.id
+		}
+	}
+	if r.entered {
+		r.entered = false
+		n.enter(r)
+	}
+}
+
 // refold sorts everything anew after a change of CASEMAPPING. Identifiers may
 // have changed, so every room is left under the old one where it had another,
 // and entered again.
@@ -249,6 +306,12 @@ func (n *network) refold() {
 	for old, r := range rooms {
 		r.id = bridges.RoomID(n.fold(r.name))
 		r.roster.refold(n.support.CaseMapping)
+		if n.rooms[r.id] != nil { // two that were different are one
+			if r.entered && old != r.id {
+				n.emit(&bridges.Left{Room: old, Member: n.self(r), Self: true})
+			}
+			continue
+		}
 		n.rooms[r.id] = r
 		if !r.entered {
 			continue

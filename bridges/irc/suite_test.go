@@ -68,6 +68,7 @@ func (p *peer) Rename(nick, to string) {
 func (p *peer) Say(room, nick, text string) { p.person(nick).Do("PRIVMSG " + room + " :" + text) }
 func (p *peer) Whisper(nick, text string)   { p.person(nick).Do("PRIVMSG alice :" + text) }
 func (p *peer) Refuse(room string)          { p.srv.SetMode(room, "+m"); p.srv.SetMode(room, "+v", "ann") }
+func (p *peer) Promote(room string)         { p.srv.SetMode(room, "+o", "alice") }
 func (p *peer) Stall()                      { p.srv.WaitClient(p.t, "alice").Stall() }
 func (p *peer) Break()                      { p.srv.WaitClient(p.t, "alice").Drop(); p.srv.WaitGone(p.t, "alice") }
 

@@ -3,6 +3,7 @@ package matrix
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"maunium.net/go/mautrix/event"
@@ -24,6 +25,8 @@ const (
 	contentVote                         // Target and Choices
 	contentEncrypted                    // not to be read without a key
 	contentRedacted                     // it was taken back
+	contentBeacon                       // where somebody is who shares that: Location
+	contentCall                         // a call has begun that is made of several events
 )
 
 // content is an event as the parts of a bridges.Message. Ids are as the event has
@@ -38,10 +41,15 @@ type content struct {
 	ReplyTo  id.EventID
 	Thread   id.EventID // the line the thread begins with
 
+	Mentions []id.UserID // whom it names
+
 	File *file // what the message carries
 	Poll *poll // what may be voted on; Body has it in words
 
-	Target  id.EventID // of a reaction, a vote or the end of a poll
+	Location *bridges.Location // where Body is about
+
+	Target  id.EventID // of a reaction or a vote
+	Ends    id.EventID // the poll whose end this is
 	Key     string     // of a reaction
 	Choices []string   // of a vote: ids of answers
 }
@@ -51,7 +59,10 @@ type content struct {
 func (c *content) message() *bridges.Message {
 	m := &bridges.Message{
 		Kind: c.Kind, Body: c.Body, HTML: c.HTML,
-		Replaces: bridges.MessageID(c.Replaces), Thread: bridges.MessageID(c.Thread),
+		Replaces: bridges.MessageID(c.Replaces), Thread: bridges.MessageID(c.Thread), Location: c.Location,
+	}
+	for _, user := range c.Mentions {
+		m.Mentions = append(m.Mentions, bridges.UserID(user))
 	}
 	if c.ReplyTo != "" {
 		m.ReplyTo = &bridges.Reply{ID: bridges.MessageID(c.ReplyTo)}
@@ -87,8 +98,10 @@ var contentReaders = map[string]func(object) content{
 	"m.call.invite":                       readCall,
 	"m.call.hangup":                       note("The call has ended."),
 	"m.call.reject":                       note("The call was declined."),
-	"m.rtc.notification":                  note("A call has begun: it can be joined in a Matrix client."),
-	"org.matrix.msc4075.rtc.notification": note("A call has begun: it can be joined in a Matrix client."),
+	"m.rtc.notification":                  func(object) content { return content{What: contentCall} },
+	"org.matrix.msc4075.rtc.notification": func(object) content { return content{What: contentCall} },
+	"m.beacon":                            readBeacon,
+	"org.matrix.msc3672.beacon":           readBeacon,
 	"m.message":                           readExtensible,
 	"org.matrix.msc1767.message":          readExtensible,
 }
@@ -107,7 +120,7 @@ func readContent(kind string, raw json.RawMessage) content {
 		return content{What: contentRedacted} // what a redaction leaves (room versions, "Redactions")
 	}
 	c := read(o)
-	if c.What == contentMessage && c.File == nil && strings.TrimSpace(c.Body) == "" {
+	if c.What == contentMessage && c.File == nil && c.Location == nil && strings.TrimSpace(c.Body) == "" {
 		return content{}
 	}
 	return c
@@ -151,7 +164,35 @@ func readMessage(o object) content {
 		read = readText
 	}
 	read(o, &c)
+	if _, said := o["m.mentions"]; said { // else whom its links stand for
+		c.Mentions = nil
+		for _, user := range o.obj("m.mentions").strs("user_ids") {
+			c.names(user)
+		}
+	}
 	return c
+}
+
+// maxMentions bounds the people that one message names.
+const maxMentions = 20
+
+// names notes that the message names somebody.
+func (c *content) names(user string) {
+	clean, err := checkID(user)
+	if err != nil || clean[0] != '@' || len(c.Mentions) >= maxMentions || slices.Contains(c.Mentions, id.UserID(clean)) {
+		return
+	}
+	c.Mentions = append(c.Mentions, id.UserID(clean))
+}
+
+// named notes whom the links in a text stand for.
+func (c *content) named(n *node) {
+	if user := n.mentioned(); user != "" {
+		c.names(user)
+	}
+	for _, kid := range n.kids {
+		c.named(kid)
+	}
 }
 
 // relate reads what a message answers and the thread it is in. In a thread, clients
@@ -182,6 +223,7 @@ func readText(o object, c *content) {
 		tree := parseHTML(formatted)
 		if c.Body = treeText(tree); strings.TrimSpace(c.Body) != "" {
 			c.HTML = treeMarkup(tree)
+			c.named(tree)
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package matrix
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,16 +113,16 @@ func TestReadContent(t *testing.T) {
 		{"m.sticker", `{"body":"a cat"}`, said("a cat")},
 
 		// Places.
-		{msg, `{"msgtype":"m.location","body":"Here","geo_uri":"geo:51.5,-0.12;u=35"}`, said("Here\ngeo:51.5,-0.12;u=35")},
-		{msg, `{"msgtype":"m.location","body":"at geo:1,2","geo_uri":"geo:1,2"}`, said("at geo:1,2")},
-		{msg, `{"msgtype":"m.location","org.matrix.msc3488.location":{"uri":"geo:1,2","description":"Here"}}`, said("Here\ngeo:1,2")},
+		{msg, `{"msgtype":"m.location","body":"Here","geo_uri":"geo:51.5,-0.12;u=35"}`, content{What: contentMessage, Body: "Here", Location: &bridges.Location{Lat: 51.5, Lon: -0.12, Accuracy: 35}}},
+		{msg, `{"msgtype":"m.location","body":"at geo:1,2","geo_uri":"geo:1,2"}`, content{What: contentMessage, Location: &bridges.Location{Lat: 1, Lon: 2}}},
+		{msg, `{"msgtype":"m.location","org.matrix.msc3488.location":{"uri":"geo:1,2","description":"Here"}}`, content{What: contentMessage, Body: "Here", Location: &bridges.Location{Lat: 1, Lon: 2}}},
 		{msg, `{"msgtype":"m.location","body":"Here","geo_uri":"javascript:1"}`, said("Here")},
 
 		// Polls.
 		{"m.poll.response", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"m.selections":["1",2,"3"]}`, content{What: contentVote, Target: "$p", Choices: []string{"1", "3"}}},
 		{"org.matrix.msc3381.poll.response", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"org.matrix.msc3381.poll.response":{"answers":["1"]}}`, content{What: contentVote, Target: "$p", Choices: []string{"1"}}},
 		{"m.poll.response", `{"m.relates_to":{"rel_type":"m.thread","event_id":"$p"},"m.selections":["1"]}`, content{}},
-		{"m.poll.end", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"m.text":[{"mimetype":"text/html","body":"<b>x</b>"},{"body":"Over:\n a"}]}`, content{What: contentMessage, Kind: bridges.Notice, Body: "Over: a", Target: "$p"}},
+		{"m.poll.end", `{"m.relates_to":{"rel_type":"m.reference","event_id":"$p"},"m.text":[{"mimetype":"text/html","body":"<b>x</b>"},{"body":"Over:\n a"}]}`, content{What: contentMessage, Kind: bridges.Notice, Body: "Over: a", Ends: "$p"}},
 		{"org.matrix.msc3381.poll.end", `{"org.matrix.msc1767.text":7,"x":1}`, content{What: contentMessage, Kind: bridges.Notice, Body: "The poll has ended."}},
 		{"m.poll.start", `{"m.text":"A question","m.poll":{"question":7}}`, said("A question")},
 
@@ -414,7 +415,7 @@ func FuzzReadContent(f *testing.F) {
 				f.URI.FileID == "" || f.Size < 0 || f.Width < 0 || f.Height < 0 || f.Duration < 0) {
 				t.Fatalf("%s: file %+v", kind, f)
 			}
-			if c.What == contentMessage && c.File == nil && strings.TrimSpace(c.Body) == "" {
+			if c.What == contentMessage && c.File == nil && c.Location == nil && strings.TrimSpace(c.Body) == "" {
 				t.Fatalf("%s: a message of nothing", kind)
 			}
 			if c.Poll != nil {
@@ -433,5 +434,25 @@ func BenchmarkReadContent(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		readContent("m.room.message", raw)
+	}
+}
+
+// Whom a message names: as it says, or where it does not say so, whom its links stand for.
+func TestMentions(t *testing.T) {
+	link := `"format":"org.matrix.custom.html","formatted_body":"<a href=\"https://matrix.to/#/@ann:e\">Ann</a> <b><a href=\"https://matrix.to/#/@ben:e\">Ben</a></b> <a href=\"https://matrix.to/#/%23room:e\">room</a>"`
+	for name, c := range map[string]struct {
+		raw  string
+		want []bridges.UserID
+	}{
+		"nobody":       {`"body":"x"`, nil},
+		"named":        {`"body":"x","m.mentions":{"user_ids":["@ann:e","@ann:e","#room:e","bad",7]}`, []bridges.UserID{"@ann:e"}},
+		"linked":       {`"body":"x",` + link, []bridges.UserID{"@ann:e", "@ben:e"}},
+		"linked only":  {`"body":"x","m.mentions":{},` + link, nil},
+		"others named": {`"body":"x","m.mentions":{"user_ids":["@cyn:e"]},` + link, []bridges.UserID{"@cyn:e"}},
+	} {
+		got := readContent("m.room.message", json.RawMessage(`{"msgtype":"m.text",`+c.raw+`}`))
+		if m := got.message(); !slices.Equal(m.Mentions, c.want) {
+			t.Errorf("%s: %q, want %q", name, m.Mentions, c.want)
+		}
 	}
 }

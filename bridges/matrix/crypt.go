@@ -18,21 +18,13 @@ type cipher interface {
 	OnKey(f func(id.RoomID, id.SessionID))
 	Sync(ctx context.Context, resp *mautrix.RespSync, since string)
 	Membership(ctx context.Context, ev *event.Event)
+	Reshare(ctx context.Context, room id.RoomID) error
 	Decrypt(ctx context.Context, ev *event.Event) (*event.Event, error)
 	Encrypt(ctx context.Context, room id.RoomID, typ event.Type, content any) (*event.EncryptedEventContent, error)
 	Request(ctx context.Context, ev *event.Event) error
 	Recover(ctx context.Context, recovery string) (int, error)
 	Verified(ctx context.Context) (bool, error)
 }
-
-// unreadable is a line whose key was not there when it came.
-type unreadable struct {
-	room id.RoomID
-	ev   *event.Event
-}
-
-// maxUnreadable bounds the lines that wait for their keys.
-const maxUnreadable = 1000
 
 // sealedText is what is shown in place of a line that cannot be read.
 const sealedText = "This message is encrypted and cannot be read here yet."
@@ -94,7 +86,8 @@ func (n *network) Shared(user id.UserID) []id.RoomID {
 	defer n.mu.Unlock()
 	var out []id.RoomID
 	for rid, r := range n.rooms {
-		if _, face := r.Faces[user]; r.encrypted() && (face || r.people[user] != nil) {
+		_, face := r.Faces[user]
+		if r.encrypted() && (face || r.people == nil || r.people[user] != nil) { // nobody knows who is where nobody looks
 			out = append(out, rid)
 		}
 	}
@@ -104,15 +97,15 @@ func (n *network) Shared(user id.UserID) []id.RoomID {
 
 // Recipients implements keys.Rooms: it asks, as what is known of a big room is not all.
 func (n *network) Recipients(ctx context.Context, room id.RoomID) ([]id.UserID, error) {
-	var resp *mautrix.RespMembers
+	var members []*event.Event
 	if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
-		resp, err = cli.Members(ctx, room, mautrix.ReqMembers{NotMembership: event.MembershipLeave})
+		members, err = getMembers(ctx, cli, room, "", event.MembershipLeave)
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	var users []id.UserID
-	for _, ev := range resp.Chunk {
+	for _, ev := range members {
 		if m := readObject(ev.Content.VeryRaw).str("membership"); (m == "join" || m == "invite") && ev.StateKey != nil {
 			users = append(users, id.UserID(*ev.StateKey))
 		}
@@ -126,49 +119,36 @@ func (t *turn) opened(ctx context.Context, r *room, ev *event.Event) (plain *eve
 	if ev.Type.Type != event.EventEncrypted.Type || ev.Unsigned.RedactedBecause != nil {
 		return ev, false
 	}
-	m := t.n.machineNow()
-	if m == nil {
-		return ev, true
-	}
-	parsed := *ev
-	parsed.RoomID, parsed.Type.Class = r.id, event.MessageEventType
-	if err := parsed.Content.ParseRaw(event.EventEncrypted); err != nil && !errors.Is(err, event.ErrContentAlreadyParsed) {
-		return ev, true
-	}
-	plain, err := m.Decrypt(ctx, &parsed)
+	plain, parsed, err := t.open(ctx, r, ev)
 	if err != nil {
-		if errors.Is(err, keys.ErrNoKey) && !t.quick {
-			t.wait(r, &parsed)
+		if errors.Is(err, keys.ErrNoKey) && (!t.quick || t.entering) {
+			t.wait(r, parsed)
 		}
 		return ev, true
 	}
-	plain.ID, plain.Timestamp, plain.Sender, plain.Unsigned = ev.ID, ev.Timestamp, ev.Sender, ev.Unsigned
 	return plain, true
 }
 
-// wait keeps a line until its key is there, and asks for that.
-func (t *turn) wait(r *room, ev *event.Event) {
-	n := t.n
-	session := ev.Content.AsEncrypted().SessionID
-	n.mu.Lock()
-	total := 0
-	for _, list := range n.unread {
-		total += len(list)
+// errNoDevice is why nothing can be decrypted.
+var errNoDevice = errors.New("there is no device")
+
+// open decrypts an event; parsed is what it was read as.
+func (t *turn) open(ctx context.Context, r *room, ev *event.Event) (plain, parsed *event.Event, err error) {
+	m := t.n.machineNow()
+	if m == nil {
+		return nil, ev, errNoDevice
 	}
-	first := len(n.unread[session]) == 0
-	if total < maxUnreadable && !slices.ContainsFunc(n.unread[session], func(u unreadable) bool { return u.ev.ID == ev.ID }) {
-		n.unread[session] = append(n.unread[session], unreadable{r.id, ev})
+	sealed := *ev
+	parsed = &sealed
+	parsed.RoomID, parsed.Type.Class = r.id, event.MessageEventType
+	if err := parsed.Content.ParseRaw(event.EventEncrypted); err != nil && !errors.Is(err, event.ErrContentAlreadyParsed) {
+		return nil, parsed, err
 	}
-	n.mu.Unlock()
-	if first {
-		_ = n.do(0, "keys", func(ctx context.Context) {
-			if m := n.machineNow(); m != nil {
-				if err := m.Request(ctx, ev); err != nil {
-					n.log.Debug("matrix: a key was not asked for", "error", failure(ctx, err))
-				}
-			}
-		})
+	if plain, err = m.Decrypt(ctx, parsed); err != nil {
+		return nil, parsed, err
 	}
+	plain.ID, plain.Timestamp, plain.Sender, plain.Unsigned = ev.ID, ev.Timestamp, ev.Sender, ev.Unsigned
+	return plain, parsed, nil
 }
 
 // unreadable shows that there is a line that cannot be read, once.
@@ -185,61 +165,6 @@ func (t *turn) unreadable(r *room, place bridges.Place, ev *event.Event) {
 		Place: place, From: from, Self: ev.Sender == n.creds.user, Kind: bridges.Notice, Body: sealedText,
 		ID: bridges.MessageID(ev.ID), At: stamp(ev), Replay: t.replay,
 	})
-}
-
-// keyCame shows what can be read now, as corrections of what stood for it.
-func (n *network) keyCame(session id.SessionID) {
-	n.mu.Lock()
-	any := len(n.unread[session]) > 0
-	n.mu.Unlock()
-	if !any {
-		return
-	}
-	_ = n.do(0, "keys", func(ctx context.Context) {
-		n.mu.Lock()
-		lines := n.unread[session]
-		delete(n.unread, session)
-		n.mu.Unlock()
-		t := n.begin()
-		defer t.release()
-		defer n.endOf(ctx, t)
-		for _, u := range lines {
-			n.mu.Lock()
-			r := n.rooms[u.room]
-			n.mu.Unlock()
-			if r == nil {
-				continue
-			}
-			t.reveal(ctx, r, u.ev)
-		}
-	})
-}
-
-// reveal corrects what stands for a line that can be read now.
-func (t *turn) reveal(ctx context.Context, r *room, ev *event.Event) {
-	n := t.n
-	n.mu.Lock()
-	place, reported := n.place(r)
-	n.mu.Unlock()
-	if !reported {
-		return
-	}
-	plain, _ := t.opened(ctx, r, ev)
-	c := readEvent(plain)
-	switch c.What {
-	case contentReaction:
-		c.Target = cleanTarget(ev, c.Target)
-		t.reaction(ctx, r, place, ev, c)
-	case contentMessage:
-		if m := t.message(ctx, r, place, ev, &c); m != nil {
-			if m.Replaces == "" {
-				m.Replaces = m.ID
-			}
-			m.ID += "-read" // another line than the one it corrects
-			m.Replay = false
-			t.emit(m)
-		}
-	}
 }
 
 // seal is content as it is sent in a room.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto"
@@ -55,11 +56,16 @@ type phone struct {
 
 func openPhone(t *testing.T, srv *matrixtest.Server, u *matrixtest.User, r *matrixtest.Room, users ...id.UserID) *phone {
 	t.Helper()
+	return openDevice(t, srv, u, "PHONE", r, users...)
+}
+
+func openDevice(t *testing.T, srv *matrixtest.Server, u *matrixtest.User, called string, r *matrixtest.Room, users ...id.UserID) *phone {
+	t.Helper()
 	cli, err := mautrix.NewClient(srv.URL, id.UserID(u.ID), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, device := u.Login("PHONE")
+	token, device := u.Login(called)
 	cli.Client, cli.DefaultHTTPRetries, cli.AccessToken, cli.DeviceID = srv.Client(), 0, token, id.DeviceID(device)
 	p := &phone{t: t, cli: cli, room: id.RoomID(r.ID), kept: &kept{}}
 	if p.mach, err = keys.Start(t.Context(), cli, p.kept, &balcony{p.room, users}); err != nil {
@@ -212,42 +218,232 @@ func TestLateKey(t *testing.T) {
 	}
 }
 
+// held gives the link a device to which keys come late, and returns how to let them
+// come.
+func (l *linked) held() (come func()) {
+	slow := &late{cipher: l.net.machineNow()}
+	l.net.mu.Lock()
+	defer l.net.mu.Unlock()
+	l.net.machine = slow
+	return func() {
+		slow.came.Store(true)
+		l.net.mu.Lock()
+		var sessions []id.SessionID
+		for s := range l.net.unread {
+			sessions = append(sessions, s)
+		}
+		l.net.mu.Unlock()
+		for _, s := range sessions {
+			l.net.keyCame(s)
+		}
+	}
+}
+
+// TestLateKeyAfterRestart: what waits for its key waits over a restart, and is corrected
+// once, be it that the key came when nobody could be told or that it comes later; also
+// what was not to be read when the room was entered.
+func TestLateKeyAfterRestart(t *testing.T) {
+	for name, later := range map[string]bool{"the key is there": false, "the key comes later": true} {
+		t.Run(name, func(t *testing.T) {
+			srv := matrixtest.New(t)
+			bob, r := encryptedRoom(srv)
+			l := openLink(t, srv, Config{}, nil).online()
+			l.join(r)
+			p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			l.held()
+			first := p.say("this night")
+			l.heard(sealedText)
+			l.stop()
+			l.ended()
+			if waiting, err := l.kept.Load(t.Context(), stateUnread); err != nil || len(waiting) != 1 {
+				t.Fatalf("stored are %v, %v", waiting, err)
+			}
+			second := p.say("and this")
+			l = openLink(t, srv, Config{}, l.kept).online()
+			come := func() {}
+			if later {
+				come = l.held()
+			}
+			l.join(r)
+			come()
+			got, corrections := map[bridges.MessageID]string{}, 1
+			if later {
+				corrections = 2
+			}
+			for range corrections {
+				m := want(l, "a correction", func(m *bridges.Message) bool { return m.Replaces != "" })
+				got[m.Replaces] = m.Body
+			}
+			if got[bridges.MessageID(first)] != "this night" || later && got[bridges.MessageID(second)] != "and this" {
+				t.Errorf("corrected are %v", got)
+			}
+			p.say("good night")
+			l.heard("good night")
+			if waiting, err := l.kept.Load(t.Context(), stateUnread); err != nil || len(waiting) != 0 {
+				t.Errorf("stored are still %v, %v", waiting, err)
+			}
+		})
+	}
+}
+
+// TestNewDevice: a device that is new gets the key of the next line, even where the
+// homeserver did not tell of it when it was asked, and this process is another by then;
+// one that is gone gets none.
+func TestNewDevice(t *testing.T) {
+	for name, restart := range map[string]bool{"soon": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			srv := matrixtest.New(t)
+			bob, r := encryptedRoom(srv)
+			l := openLink(t, srv, Config{}, nil).online()
+			l.join(r)
+			p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			l.say(inRoom(r), "one")
+			p.hears("one")
+			broken := matrixtest.Broken(500)
+			broken.User, broken.Path = l.alice.ID, "/keys/query"
+			fault := srv.Inject(broken)
+			tablet := openDevice(t, srv, bob, "TABLET", r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			fault.Wait(t, 1)
+			if restart {
+				l.stop()
+				l.ended()
+				fault.Remove()
+				l = openLink(t, srv, Config{}, l.kept).online()
+				l.join(r)
+			} else {
+				fault.Remove()
+			}
+			l.say(inRoom(r), "two")
+			tablet.hears("two")
+			p.hears("two")
+		})
+	}
+}
+
+// TestUnansweredDevices: while the homeserver does not say which devices there are,
+// nothing is encrypted for those it said there were, and the line fails for certain.
+func TestUnansweredDevices(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := encryptedRoom(srv)
+	l := openLink(t, srv, Config{RetryFor: 2 * time.Second}, nil).online()
+	l.join(r)
+	p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+	l.say(inRoom(r), "one")
+	p.hears("one")
+	broken := matrixtest.Broken(500)
+	broken.User, broken.Path = l.alice.ID, "/keys/query"
+	fault := srv.Inject(broken)
+	openDevice(t, srv, bob, "TABLET", r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+	fault.Wait(t, 1)
+	ref := l.say(inRoom(r), "two")
+	if e := want(l, "Failed", func(e *bridges.Failed) bool { return e.Ref == ref }); e.Err.Uncertain {
+		t.Errorf("failed with %+v", e.Err)
+	}
+	if n := len(l.own(r, "m.room.encrypted")); n != 1 {
+		t.Errorf("%d lines were sent", n)
+	}
+}
+
+// TestJoinedInAGap: who came into the room while nobody looked can read what is said
+// next.
+func TestJoinedInAGap(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, r := encryptedRoom(srv)
+	carol := srv.User("carol")
+	l := openLink(t, srv, Config{}, nil).online()
+	l.join(r)
+	everybody := []id.UserID{id.UserID(bob.ID), id.UserID(l.alice.ID), id.UserID(carol.ID)}
+	p := openPhone(t, srv, bob, r, everybody...)
+	l.say(inRoom(r), "one")
+	p.hears("one")
+	l.stop()
+	l.ended()
+	carol.Join(r)
+	for range (gapPages + 1) * gapLines { // more than is ever looked at
+		bob.Say(r, "noise")
+	}
+	l = openLink(t, srv, Config{}, l.kept).online()
+	l.join(r)
+	c := openPhone(t, srv, carol, r, everybody...)
+	l.say(inRoom(r), "two")
+	c.hears("two")
+}
+
+// TestDeviceRemoved: whose session was removed logs in as another one, which is in
+// encrypted rooms like any; whose token has only ended goes on with the session.
+func TestDeviceRemoved(t *testing.T) {
+	for name, c := range map[string]struct {
+		end   func(*matrixtest.User)
+		keeps bool
+	}{
+		"removed": {(*matrixtest.User).Logout, false},
+		"ended":   {(*matrixtest.User).SoftLogout, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := matrixtest.New(t)
+			bob, r := encryptedRoom(srv)
+			l := openLink(t, srv, Config{}, nil).online()
+			l.join(r)
+			p := openPhone(t, srv, bob, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
+			l.say(inRoom(r), "one")
+			p.hears("one")
+			was := l.net.account.Settings
+			c.end(l.alice)
+			if e := bridges.AsError(l.ended()); e.Kind != bridges.BadCredentials || !e.Permanent {
+				t.Fatalf("Run: %v", e)
+			}
+			step, err := l.d.NewLogin(bridges.Account{Network: theNetwork, Settings: was, State: l.kept}).Answer(t.Context(),
+				map[string]string{setUser: l.alice.ID, setPassword: l.alice.Password, setHomeserver: srv.URL})
+			if err != nil || !step.Done {
+				t.Fatalf("%+v, %v", step, err)
+			}
+			if kept := step.Settings[setDevice] == was[setDevice]; kept != c.keeps {
+				t.Errorf("the session is %s, was %s", step.Settings[setDevice], was[setDevice])
+			}
+			step.Settings[setToken] = step.Secrets[setToken]
+			l = openAs(t, srv, Config{}, l.kept, step.Settings)
+			st := want(l, "Online", func(s *bridges.State) bool { return s.Kind == bridges.Online })
+			if strings.Contains(st.Text, "cannot be read") {
+				t.Errorf("the state is %q", st.Text)
+			}
+			l.join(r)
+			l.say(inRoom(r), "two")
+			p.hears("two")
+			p.say("three")
+			l.heard("three")
+		})
+	}
+}
+
 // TestRecovery: with the recovery key the gateway's session is one the account trusts,
 // and the key is not kept.
 func TestRecovery(t *testing.T) {
 	srv := matrixtest.New(t)
 	bob, r := encryptedRoom(srv)
 	l := openLink(t, srv, Config{}, nil).online()
-	run := func(line string) bridges.Event {
+	run := func(verb, key string) (string, error) {
 		t.Helper()
-		ref := l.nextRef()
-		l.ok(l.net.Raw(ref, line))
-		return want(l, "the outcome of "+line, func(ev bridges.Event) bool {
-			switch ev := ev.(type) {
-			case *bridges.Done:
-				return ev.Ref == ref
-			case *bridges.Failed:
-				return ev.Ref == ref
-			}
-			return false
-		})
-	}
-	says := func(ev bridges.Event, text string) {
-		t.Helper()
-		switch ev := ev.(type) {
-		case *bridges.Done:
-			if strings.Contains(ev.Text, text) {
-				return
-			}
-		case *bridges.Failed:
-			if strings.Contains(ev.Err.Error(), text) {
-				return
+		for _, cmd := range l.d.Commands() {
+			if cmd.Verb == verb {
+				return cmd.Run(t.Context(), l.net, bridges.Place{}, map[string]string{fieldKey: key})
 			}
 		}
-		t.Errorf("%+v does not say %q", ev, text)
+		t.Fatalf("there is no command %s", verb)
+		return "", nil
 	}
-	says(run("/recovery EsTR"), "no recovery key")
-	says(run("session"), "does not trust it yet")
+	says := func(text string) func(string, error) {
+		return func(got string, err error) {
+			t.Helper()
+			if err != nil {
+				got = bridges.AsError(err).Text
+			}
+			if !strings.Contains(got, text) {
+				t.Errorf("%q does not say %q", got, text)
+			}
+		}
+	}
+	says("no recovery key")(run("recovery", "EsTR"))
+	says("does not trust it yet")(run("session", ""))
 
 	l.alice.Join(r)
 	old := openPhone(t, srv, l.alice, r, id.UserID(bob.ID), id.UserID(l.alice.ID))
@@ -256,14 +452,10 @@ func TestRecovery(t *testing.T) {
 	key, err := machine.GenerateAndVerifyWithRecoveryKey(t.Context())
 	l.ok(err)
 
-	says(run("recovery EsTR wrong key"), "not the recovery key")
-	says(run("recovery"), "behind the command")
-	says(run("recovery "+key), "trusted by your account now")
-	says(run("SESSION"), "Your account trusts it")
-	says(run("help"), "/recovery KEY")
-	if err := l.net.Raw(l.nextRef(), "recover "+key); err == nil || strings.Contains(err.Error(), key) {
-		t.Errorf("a command that is none: %v", err)
-	}
+	says("not the recovery key")(run("recovery", "EsTR wrong key"))
+	says("is needed")(run("recovery", " "))
+	says("trusted by your account now")(run("recovery", key))
+	says("Your account trusts it")(run("session", ""))
 	kept, err := l.kept.Load(t.Context(), "")
 	l.ok(err)
 	for name, value := range kept {

@@ -46,8 +46,8 @@ func TestManyRooms(t *testing.T) {
 		t.Errorf("%d rooms are stored", len(stored))
 	}
 	n := 0
-	for path, count := range srv.Counts() {
-		if !strings.Contains(path, "/presence/") { // whether contacts are there is asked one after the other
+	for route, count := range srv.Counts() {
+		if !strings.Contains(route, "/presence/") { // of those who have said something last
 			n += count
 		}
 	}

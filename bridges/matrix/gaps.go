@@ -4,11 +4,25 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 )
+
+// leftOut notes that not all was fetched of what was said since the session was told of a
+// room: the next line of it says so.
+func (n *network) leftOut(r *room) {
+	if r == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r.missing.IsZero() && r.seen.At > 0 {
+		r.missing = time.UnixMilli(r.seen.At)
+	}
+}
 
 // fillGaps fetches what an answer has left out of rooms that are reported, oldest
 // first. What cannot be had is left out: it can still be asked for as history.
@@ -42,19 +56,27 @@ func (n *network) fillGaps(ctx context.Context, resp *mautrix.RespSync) map[id.R
 		}
 		var missing []*event.Event
 		from, found := jr.Timeline.PrevBatch, false
-		for page := 0; page < gapPages && !found && from != ""; page++ {
+		for page := 0; !found && from != ""; page++ {
+			if page == gapPages {
+				n.leftOut(r)
+				break
+			}
 			var msgs *mautrix.RespMessages
 			err := n.d.request(ctx, func(ctx context.Context) (err error) {
-				msgs, err = n.client().Messages(ctx, rid, from, n.since, mautrix.DirectionBackward, lazily, gapLines)
+				msgs, err = getMessages(ctx, n.client(), rid, from, n.since, lazily, gapLines)
 				return err
 			})
-			if err != nil || len(msgs.Chunk) == 0 {
+			if err != nil {
+				n.leftOut(r)
+				break
+			}
+			if len(msgs.Chunk) == 0 {
 				break
 			}
 			if r != nil {
-				n.learn(r, there(msgs.State))
+				n.learn(r, msgs.State)
 			}
-			for _, ev := range there(msgs.Chunk) {
+			for _, ev := range msgs.Chunk {
 				if r != nil && (slices.Contains(r.recent, ev.ID) || ev.ID == r.seen.ID) {
 					found = true
 					break

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -77,6 +78,10 @@ func (t *turn) report(ctx context.Context, r *room, place bridges.Place, ev *eve
 		t.reaction(ctx, r, place, ev, c)
 	case contentEncrypted:
 		t.unreadable(r, place, ev)
+	case contentBeacon:
+		t.beacon(ctx, r, place, ev, &c)
+	case contentCall:
+		t.call(ctx, r, place, ev)
 	case contentMessage:
 		if m := t.message(ctx, r, place, ev, &c); m != nil {
 			t.emit(m)
@@ -99,6 +104,9 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	if c.Replaces != "" && t.author(ctx, r, c.Replaces) != ev.Sender {
 		return nil // nobody edits another's line (client-server API, "Validity of replacement events")
 	}
+	if c.Ends != "" && !t.pollEnded(ctx, r, ev, c) {
+		return nil
+	}
 	t.acquaint(ctx, r, ev.Sender)
 	m := c.message()
 	if c.ReplyTo != "" {
@@ -112,7 +120,7 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 		t.present(r, ev.Sender)
 	}
 	if c.Poll != nil {
-		r.poll(ev.ID, c.Poll)
+		r.poll(cmp.Or(c.Replaces, ev.ID), c.Poll)
 	}
 	if c.Thread != "" && !t.quick {
 		r.inThread(c.Thread, ev.ID)
@@ -120,6 +128,9 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	m.Place, m.From, m.Self = place, n.memberOf(r, ev.Sender), ev.Sender == n.creds.user
 	m.From.Role, m.From.Affiliation = bridges.RoleNone, 0
 	m.ID, m.At, m.Replay, m.Token = bridges.MessageID(ev.ID), time.UnixMilli(ev.Timestamp), t.replay || n.former(ev), n.tokenOf(ev)
+	if !t.quick && (place.Room != "" || !m.Self) {
+		m.Missing, r.missing = r.missing, time.Time{}
+	}
 	if c.File != nil {
 		m.Files = []bridges.File{c.File.file()}
 	}

@@ -48,7 +48,7 @@ func (k *kept) Save(_ context.Context, changes map[string][]byte) error {
 
 // linked is a link of alice's with who watches it.
 type linked struct {
-	t     *testing.T
+	t     testing.TB
 	d     *Driver
 	srv   *matrixtest.Server
 	alice *matrixtest.User
@@ -74,13 +74,19 @@ func settings(srv *matrixtest.Server, u *matrixtest.User) map[string]string {
 }
 
 // openLink opens a link for alice and runs it.
-func openLink(t *testing.T, srv *matrixtest.Server, c Config, k *kept) *linked {
+func openLink(t testing.TB, srv *matrixtest.Server, c Config, k *kept) *linked {
+	t.Helper()
+	return openAs(t, srv, c, k, settings(srv, srv.User("alice")))
+}
+
+// openAs opens a link for alice with what a login has given, and runs it.
+func openAs(t testing.TB, srv *matrixtest.Server, c Config, k *kept, settings map[string]string) *linked {
 	t.Helper()
 	l := &linked{t: t, srv: srv, d: newDriver(t, c), alice: srv.User("alice"), kept: k, changed: make(chan struct{})}
 	if l.kept == nil {
 		l.kept = &kept{}
 	}
-	n, err := l.d.Open(bridges.Account{Owner: "user@example.org", Network: theNetwork, Settings: settings(srv, l.alice), State: l.kept}, l)
+	n, err := l.d.Open(bridges.Account{Owner: "user@example.org", Network: theNetwork, Settings: settings, State: l.kept}, l)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -230,6 +231,9 @@ func refusal(he mautrix.HTTPError) *bridges.Error {
 		if kind, ok := codeKinds[re.ErrCode]; ok {
 			e.Kind = kind
 		}
+		if soft, _ := re.ExtraData["soft_logout"].(bool); soft {
+			e.Err = fmt.Errorf("%w: %w", errCode(re.ErrCode), errSoftLogout)
+		}
 	}
 	switch {
 	case status >= 500:
@@ -251,6 +255,10 @@ func (e errStatus) Error() string { return "HTTP " + strconv.Itoa(int(e)) }
 type errCode string
 
 func (e errCode) Error() string { return string(e) }
+
+// errSoftLogout is an access token that has ended, and not the session that it was for
+// (client-server API, "Soft logout").
+var errSoftLogout = errors.New("the session is kept")
 
 // hasCode tells whether an error is a refusal with one of Matrix's codes.
 func hasCode(err *bridges.Error, codes ...string) bool {

@@ -188,7 +188,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	count, since, seen := r.Joined, n.since, r.seen
 	n.mu.Unlock()
 	t.release()
-	history, speakers, err := n.fetchHistory(ctx, r, since, seen)
+	history, speakers, all, err := n.fetchHistory(ctx, r, since, seen)
 	var people map[id.UserID]profile
 	if err == nil {
 		people, err = n.fetchMembers(ctx, r, count, speakers)
@@ -222,10 +222,14 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	}
 	t.events = nil // nobody has been shown anything yet
 	n.mu.Unlock()
-	t.quick = true
+	t.quick, t.entering = true, true
 	messages := t.messages(ctx, r, history)
+	if !all && len(messages) > 0 {
+		messages[0].Missing = time.UnixMilli(seen.At)
+	}
 	n.mu.Lock()
-	t.quick, t.replay = false, n.old
+	r.missing = time.Time{}
+	t.quick, t.entering, t.replay = false, false, n.old
 	ev := n.entered(r, ref, name, messages)
 	ev.Created = created
 	r.open = true
@@ -252,6 +256,7 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 	if r.seen.ID != "" {
 		t.put(stateSeen+string(r.id), r.seen)
 	}
+	n.reveal(func(_ id.SessionID, u unreadable) bool { return u.room == r.id })
 	return nil
 }
 
@@ -286,14 +291,14 @@ func (n *network) entered(r *room, ref bridges.Ref, asked string, history []*bri
 func (n *network) fetchMembers(ctx context.Context, r *room, count int, speakers map[id.UserID]profile) (map[id.UserID]profile, *bridges.Error) {
 	people := map[id.UserID]profile{}
 	if count <= n.d.cfg.MaxMembers {
-		var resp *mautrix.RespMembers
+		var members []*event.Event
 		if err := n.retried(ctx, func(ctx context.Context) (err error) {
-			resp, err = n.client().Members(ctx, r.id, mautrix.ReqMembers{Membership: event.MembershipJoin})
+			members, err = getMembers(ctx, n.client(), r.id, event.MembershipJoin, "")
 			return err
 		}); err != nil {
 			return nil, err
 		}
-		for _, ev := range there(resp.Chunk) {
+		for _, ev := range members {
 			if user, p, in := memberEvent(ev); in {
 				people[user] = p
 			}
@@ -342,8 +347,8 @@ func memberEvent(ev *event.Event) (id.UserID, profile, bool) {
 
 // fetchHistory asks for what was said since the session was told of a room, oldest
 // first; of one that is new to it for the last lines. Speakers are those who are in and
-// have said something of the last page.
-func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) (out []*event.Event, speakers map[id.UserID]profile, err *bridges.Error) {
+// have said something of the last page. All tells that nothing is left out.
+func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen seenState) (out []*event.Event, speakers map[id.UserID]profile, all bool, err *bridges.Error) {
 	limit := historyMost
 	if seen.ID == "" {
 		limit = historyNew
@@ -351,32 +356,34 @@ func (n *network) fetchHistory(ctx context.Context, r *room, from string, seen s
 	for len(out) < limit {
 		var resp *mautrix.RespMessages
 		err := n.retried(ctx, func(ctx context.Context) (err error) {
-			resp, err = n.client().Messages(ctx, r.id, from, "", mautrix.DirectionBackward, lazily, min(limit-len(out), gapLines))
+			resp, err = getMessages(ctx, n.client(), r.id, from, "", lazily, min(limit-len(out), gapLines))
 			return err
 		})
 		if err != nil {
 			if err.Kind == bridges.Forbidden {
+				all = true
 				break // what was said before is not for this user
 			}
-			return nil, nil, err
+			return nil, nil, false, err
 		}
-		if in := n.learn(r, there(resp.State)); speakers == nil {
+		if in := n.learn(r, resp.State); speakers == nil {
 			speakers = in
 		}
-		for _, ev := range there(resp.Chunk) {
+		for _, ev := range resp.Chunk {
 			if ev.ID == seen.ID || seen.At > 0 && ev.Timestamp < seen.At-int64(time.Hour/time.Millisecond) {
 				slices.Reverse(out)
-				return out, speakers, nil
+				return out, speakers, true, nil
 			}
 			out = append(out, ev)
 		}
 		if resp.End == "" || resp.End == from || len(resp.Chunk) == 0 {
+			all = true
 			break
 		}
 		from = resp.End
 	}
 	slices.Reverse(out)
-	return out, speakers, nil
+	return out, speakers, all || seen.ID == "", nil
 }
 
 // messages are old events as messages, with what was changed of them later.

@@ -115,7 +115,7 @@ func (l *login) Answer(ctx context.Context, answers map[string]string) (bridges.
 		return bridges.LoginStep{}, err
 	}
 	c := credentials{base: base, user: user}
-	if l.account.Settings[setUserID] == string(user) {
+	if l.account.Settings[setUserID] == string(user) && l.keepsDevice(ctx) {
 		c.device = id.DeviceID(l.account.Settings[setDevice])
 	}
 	switch {
@@ -129,6 +129,21 @@ func (l *login) Answer(ctx context.Context, answers map[string]string) (bridges.
 		return bridges.LoginStep{}, err
 	}
 	return l.code.step(), nil
+}
+
+// keepsDevice tells whether the session there was is still one of the account's, so that
+// a login goes on with it and its keys. One that was removed must not come back with other
+// keys: it is made anew.
+func (l *login) keepsDevice(ctx context.Context) bool {
+	c, err := l.d.readCredentials(l.account)
+	if err == nil {
+		c, err = newTokens(ctx, l.account, c)
+	}
+	if err != nil {
+		return true
+	}
+	e := l.d.request(ctx, func(ctx context.Context) error { _, err := l.d.client(c).Whoami(ctx); return err })
+	return !hasCode(e, "M_UNKNOWN_TOKEN") || errors.Is(e, errSoftLogout)
 }
 
 // again accepts an account that is logged in already, and nothing new to log in with.

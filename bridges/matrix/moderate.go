@@ -116,7 +116,9 @@ func (n *network) SetRole(ref bridges.Ref, room bridges.RoomID, nick string, rol
 			_, e := n.client().KickUser(ctx, id.RoomID(room), &mautrix.ReqKickUser{UserID: user, Reason: reason})
 			return e
 		}
-		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForRole(user, role) })
+		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) {
+			return p.levelForRole(user, role, p.level(n.creds.user))
+		})
 	})
 }
 
@@ -149,7 +151,9 @@ func (n *network) SetAffiliation(ref bridges.Ref, room bridges.RoomID, target st
 				return e
 			}
 		}
-		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) { return p.levelForAffiliation(user, a) })
+		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) {
+			return p.levelForAffiliation(user, a, p.level(n.creds.user))
+		})
 	})
 }
 

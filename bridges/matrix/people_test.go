@@ -1,8 +1,8 @@
 package matrix
 
 import (
+	"crypto/rand"
 	"encoding/json"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -116,7 +116,7 @@ func TestReactions(t *testing.T) {
 	bob.Redact(r, one, "")
 	want(l, "one less", func(e *bridges.Reacted) bool { return slices.Equal(e.Keys, []string{"🎉"}) })
 	ref := l.nextRef()
-	l.ok(l.net.React(ref, "token"+fmt.Sprint(ref), inRoom(r), bridges.MessageID(line), []string{"👀", "❤"}))
+	l.ok(l.net.React(ref, rand.Text(), inRoom(r), bridges.MessageID(line), []string{"👀", "❤"}))
 	want(l, "the outcome", func(e *bridges.Reacted) bool { return e.Ref == ref && e.Self && len(e.Keys) == 2 })
 	l.stop()
 	l.ended()
@@ -124,7 +124,7 @@ func TestReactions(t *testing.T) {
 	l = openLink(t, srv, Config{}, l.kept).online()
 	l.join(r)
 	ref = l.nextRef()
-	l.ok(l.net.React(ref, "token"+fmt.Sprint(ref), inRoom(r), bridges.MessageID(line), []string{"❤"}))
+	l.ok(l.net.React(ref, rand.Text(), inRoom(r), bridges.MessageID(line), []string{"❤"}))
 	want(l, "the outcome", func(e *bridges.Reacted) bool { return e.Ref == ref && slices.Equal(e.Keys, []string{"❤"}) })
 	left := 0
 	for _, ev := range r.Events() {

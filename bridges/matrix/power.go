@@ -193,21 +193,23 @@ func (p *powers) standingOf(level int64) (bridges.Role, bridges.Affiliation) {
 var customary = []int64{100, 50, 0}
 
 // levelForRole is the level that gives a user a role, RoleVisitor at least, and as
-// little else as the room allows. The level stays where it gives the role already.
-func (p *powers) levelForRole(user id.UserID, r bridges.Role) (int64, *bridges.Error) {
-	return p.findLevel(user, func(level int64) (bool, bool) {
+// little else as the room allows, preferably not above most. The level stays where it
+// gives the role already.
+func (p *powers) levelForRole(user id.UserID, r bridges.Role, most int64) (int64, *bridges.Error) {
+	return p.findLevel(user, most, func(level int64) (bool, bool) {
 		role, a := p.standingOf(level)
 		return role == r, r != bridges.RoleModerator || a < bridges.AffiliationOwner
 	})
 }
 
 // levelForAffiliation is the level that gives a user an affiliation, AffiliationNone
-// at least. None and member are one level: what tells them apart is the room.
-func (p *powers) levelForAffiliation(user id.UserID, want bridges.Affiliation) (int64, *bridges.Error) {
+// at least, preferably not above most. None and member are one level: what tells them
+// apart is the room.
+func (p *powers) levelForAffiliation(user id.UserID, want bridges.Affiliation, most int64) (int64, *bridges.Error) {
 	if want == bridges.AffiliationMember {
 		want = bridges.AffiliationNone
 	}
-	return p.findLevel(user, func(level int64) (bool, bool) {
+	return p.findLevel(user, most, func(level int64) (bool, bool) {
 		role, a := p.standingOf(level)
 		// Who loses an affiliation is left an ordinary member who may speak.
 		return a == want, want != bridges.AffiliationNone || role == bridges.RoleParticipant
@@ -216,8 +218,8 @@ func (p *powers) levelForAffiliation(user id.UserID, want bridges.Affiliation) (
 
 // findLevel looks for a level that fits: the one the user has, what everybody has, a
 // customary one, then those where what is allowed changes, from below. One that fits
-// well goes before one that just fits.
-func (p *powers) findLevel(user id.UserID, fits func(int64) (fits, well bool)) (int64, *bridges.Error) {
+// well goes before one that just fits, and before all one that is not above most.
+func (p *powers) findLevel(user id.UserID, most int64, fits func(int64) (fits, well bool)) (int64, *bridges.Error) {
 	now := p.level(user)
 	if ok, _ := fits(now); ok {
 		return now, nil
@@ -231,11 +233,13 @@ func (p *powers) findLevel(user id.UserID, fits func(int64) (fits, well bool)) (
 	for _, e := range edges {
 		candidates = append(candidates, e, e-1)
 	}
-	for _, needWell := range []bool{true, false} {
-		for _, level := range candidates {
-			level = max(-maxPower, min(maxPower, level))
-			if ok, well := fits(level); ok && (well || !needWell) {
-				return level, nil
+	for _, below := range []int64{most, maxPower} {
+		for _, needWell := range []bool{true, false} {
+			for _, level := range candidates {
+				level = max(-maxPower, min(maxPower, level))
+				if ok, well := fits(level); ok && (well || !needWell) && level <= below {
+					return level, nil
+				}
 			}
 		}
 	}

@@ -166,9 +166,9 @@ func TestLevelFor(t *testing.T) {
 		{"open", "@other:e", 0, belongs, 0},
 	} {
 		p := readRoom(c.room)
-		level, err := p.levelForRole(id.UserID(c.user), c.role)
+		level, err := p.levelForRole(id.UserID(c.user), c.role, maxPower)
 		if c.affiliation != 0 {
-			level, err = p.levelForAffiliation(id.UserID(c.user), c.affiliation)
+			level, err = p.levelForAffiliation(id.UserID(c.user), c.affiliation, maxPower)
 		}
 		switch {
 		case c.want == impossible:
@@ -256,13 +256,13 @@ func FuzzPowers(f *testing.F) {
 		p := readPowers(c, json.RawMessage(levels), false)
 		for _, user := range []id.UserID{"@owner:e", "@mod:e", "@other:e"} {
 			for role := visitor; role <= moderator; role++ {
-				level, err := p.levelForRole(user, role)
+				level, err := p.levelForRole(user, role, maxPower)
 				if got, _ := p.standingOf(level); err == nil && got != role {
 					t.Fatalf("level %d of %s gives role %d, not %d", level, user, got, role)
 				}
 			}
 			for _, a := range []bridges.Affiliation{ordinary, admin, owner} {
-				level, err := p.levelForAffiliation(user, a)
+				level, err := p.levelForAffiliation(user, a, maxPower)
 				if err != nil || level == creatorPower {
 					continue
 				}
@@ -276,4 +276,14 @@ func FuzzPowers(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLevelBelow: of levels that give a role the one that one may give is taken.
+func TestLevelBelow(t *testing.T) {
+	p := readPowers(createInfo{}, json.RawMessage(`{"users":{"@a:e":90}}`), false) // who may kick may do everything
+	for most, want := range map[int64]int64{90: 50, 100: 100, 40: 100} {
+		if level, err := p.levelForRole("@x:e", bridges.RoleModerator, most); err != nil || level != want {
+			t.Errorf("with at most %d it is %d, %v, want %d", most, level, err, want)
+		}
+	}
 }

@@ -160,15 +160,15 @@ func (n *network) List(ctx context.Context, room bridges.RoomID, a bridges.Affil
 
 // banned are those who must not enter a room.
 func (n *network) banned(ctx context.Context, room bridges.RoomID) ([]bridges.ListEntry, error) {
-	var resp *mautrix.RespMembers
+	var members []*event.Event
 	if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
-		resp, err = cli.Members(ctx, id.RoomID(room), mautrix.ReqMembers{Membership: event.MembershipBan})
+		members, err = getMembers(ctx, cli, id.RoomID(room), event.MembershipBan, "")
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	var out []bridges.ListEntry
-	for _, ev := range there(resp.Chunk) {
+	for _, ev := range members {
 		o := readObject(ev.Content.VeryRaw)
 		if o.str("membership") == "ban" && ev.StateKey != nil {
 			out = append(out, bridges.ListEntry{Mask: *ev.StateKey, Address: *ev.StateKey, By: string(ev.Sender), Reason: cutBytes(oneLine(o.str("reason")), maxTitle)})
@@ -177,6 +177,10 @@ func (n *network) banned(ctx context.Context, room bridges.RoomID) ([]bridges.Li
 	slices.SortFunc(out, func(a, b bridges.ListEntry) int { return strings.Compare(a.Mask, b.Mask) })
 	return out, nil
 }
+
+// maxPages bounds what is asked for one question about history: a homeserver may go round
+// in circles.
+const maxPages = 20
 
 // History implements bridges.Historian.
 func (n *network) History(ctx context.Context, at bridges.Place, before bridges.MessageID, limit int) ([]*bridges.Message, bool, error) {
@@ -209,15 +213,15 @@ func (n *network) History(ctx context.Context, at bridges.Place, before bridges.
 		})
 	}
 	events = fresh(events)
-	for len(events) < limit && more {
+	for pages := 0; len(events) < limit && more && pages < maxPages; pages++ {
 		var resp *mautrix.RespMessages
 		if err := n.ask(ctx, func(ctx context.Context, cli *mautrix.Client) (err error) {
-			resp, err = cli.Messages(ctx, r.id, from, "", mautrix.DirectionBackward, lazily, min(limit-len(events), gapLines))
+			resp, err = getMessages(ctx, cli, r.id, from, "", lazily, min(limit-len(events), gapLines))
 			return err
 		}); err != nil {
 			return nil, false, err
 		}
-		n.learn(r, there(resp.State))
+		n.learn(r, resp.State)
 		events = append(events, fresh(resp.Chunk)...)
 		more = resp.End != "" && resp.End != from && len(resp.Chunk) > 0
 		from = resp.End

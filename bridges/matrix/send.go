@@ -92,15 +92,27 @@ func (n *network) deliver(ctx context.Context, s *sending, r *room, m *bridges.O
 			return nil // what was tried before has got there
 		}
 		resp, err := n.client().SendMessageEvent(ctx, r.id, kind, content, mautrix.ReqSendEvent{TransactionID: m.Token, DontEncrypt: true})
+		ev, err := sentEvent(resp, err)
 		if err == nil {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if s.echo.event == "" {
-				s.echo = echo{resp.EventID, time.Now().UnixMilli()}
+				s.echo = echo{ev, time.Now().UnixMilli()}
 			}
 		}
 		return err
 	})
+}
+
+// sentEvent is the event that a request to send something has made.
+func sentEvent(resp *mautrix.RespSendEvent, err error) (id.EventID, error) {
+	if err != nil {
+		return "", err
+	}
+	if resp == nil || resp.EventID == "" || len(resp.EventID) > maxID || cleanText(string(resp.EventID)) != string(resp.EventID) {
+		return "", &bridges.Error{Kind: bridges.TemporaryRefuse, Text: "The homeserver's answer could not be understood.", Uncertain: true}
+	}
+	return resp.EventID, nil
 }
 
 // has tells whether the homeserver is known to have a line.
@@ -166,14 +178,8 @@ func (n *network) roomOf(ctx context.Context, p bridges.Place) (*room, *bridges.
 
 // compose makes an event of what the user says.
 func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (event.Type, any, *bridges.Error) {
-	n.mu.Lock()
-	poll := r.polls[id.EventID(m.ReplyTo)]
-	n.mu.Unlock()
-	if poll != nil {
-		if choices, ok := poll.choose(m.Body); ok {
-			kind, vote := poll.vote(id.EventID(m.ReplyTo), choices)
-			return event.Type{Type: kind, Class: event.MessageEventType}, vote, nil
-		}
+	if kind, vote, ok := n.voteFor(ctx, r, id.EventID(m.ReplyTo), m.Body); ok {
+		return event.Type{Type: kind, Class: event.MessageEventType}, vote, nil
 	}
 	res := resolved{}
 	if m.ReplyTo != "" {
@@ -191,7 +197,11 @@ func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (ev
 		content, err := n.uploadFile(ctx, r, m, res)
 		return event.EventMessage, content, err
 	}
-	content, err := writeMessage(m, res)
+	write := writeMessage
+	if m.Location != nil {
+		write = writeLocation
+	}
+	content, err := write(m, res)
 	return event.EventMessage, content, bridges.AsError(err)
 }
 
@@ -247,10 +257,7 @@ func (n *network) react(ctx context.Context, r *room, token string, line id.Even
 		// What is put to a line is never encrypted: servers count it.
 		ev, err := n.once(ctx, txn, func(ctx context.Context) (id.EventID, error) {
 			resp, err := n.client().SendMessageEvent(ctx, r.id, event.EventReaction, content, mautrix.ReqSendEvent{TransactionID: txn, DontEncrypt: true})
-			if err != nil {
-				return "", err
-			}
-			return resp.EventID, nil
+			return sentEvent(resp, err)
 		})
 		if err != nil {
 			return err
@@ -289,10 +296,7 @@ func (n *network) note(ctx context.Context, r *room, line id.EventID, key string
 func (n *network) redact(ctx context.Context, r *room, txn string, ev id.EventID, reason string) *bridges.Error {
 	redaction, err := n.once(ctx, txn, func(ctx context.Context) (id.EventID, error) {
 		resp, err := n.client().RedactEvent(ctx, r.id, ev, mautrix.ReqRedact{Reason: reason, TxnID: txn})
-		if err != nil {
-			return "", err
-		}
-		return resp.EventID, nil
+		return sentEvent(resp, err)
 	})
 	if err == nil {
 		n.mu.Lock()

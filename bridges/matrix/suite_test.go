@@ -37,7 +37,7 @@ func TestSuite(t *testing.T) {
 }
 
 // newDriver is a driver that may ask the test's own machine.
-func newDriver(t *testing.T, c Config) *Driver {
+func newDriver(t testing.TB, c Config) *Driver {
 	t.Helper()
 	c.Homeservers, c.AllowPrivate = []string{"*"}, true
 	d, err := New(c)
@@ -106,6 +106,11 @@ func (p *peer) Whisper(nick, text string) {
 func (p *peer) Refuse(room string) {
 	ann := p.person("ann")
 	ann.State(p.rooms[room], "m.room.power_levels", "", map[string]any{"users": map[string]any{ann.ID: 100, "@host:hs.test": 100}, "events_default": 50})
+}
+
+func (p *peer) Promote(room string) {
+	ann := p.person("ann") // who alone has all power
+	ann.State(p.rooms[room], "m.room.power_levels", "", map[string]any{"users": map[string]any{ann.ID: 100, "@host:hs.test": 100, p.alice.ID: 90}})
 }
 
 func (p *peer) Stall() {

@@ -3,7 +3,6 @@ package matrix
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,7 +54,11 @@ var firstFilter, nextFilter = filter(true), filter(false)
 func (n *network) serve(ctx context.Context) *bridges.Error {
 	n.setOld(n.since != "")
 	wait := time.Duration(0) // the first answer is what there is
+	pace := pacer{tokens: pollBurst, at: time.Now()}
 	for refused := 0; ; {
+		if !sleep(ctx, pace.next(time.Now())) {
+			return errOffline()
+		}
 		free, err := n.takeFirst(ctx)
 		if err != nil {
 			return err
@@ -80,9 +83,34 @@ func (n *network) serve(ctx context.Context) *bridges.Error {
 		if e != nil {
 			return bridges.AsError(e)
 		}
-		n.caught()
+		if n.caught() { // keys may have come that nobody lived to make use of
+			n.reveal(func(id.SessionID, unreadable) bool { return true })
+		}
 		wait = pollTime
 	}
+}
+
+// pacer spaces the polls of an account: a homeserver that answers each of them at once,
+// with nothing or with the same again, must not keep a processor busy.
+type pacer struct {
+	tokens float64
+	at     time.Time
+}
+
+// Polls that may follow each other at once, and how many a second beyond that.
+const (
+	pollBurst = 100
+	pollRate  = 20
+)
+
+// next is how long the next poll has to wait.
+func (p *pacer) next(now time.Time) time.Duration {
+	p.tokens = min(pollBurst, p.tokens+now.Sub(p.at).Seconds()*pollRate) - 1
+	p.at = now
+	if p.tokens >= 0 {
+		return 0
+	}
+	return time.Duration(-p.tokens / pollRate * float64(time.Second))
 }
 
 // takeFirst waits until a first answer may be asked for: those may be long, and are in
@@ -115,45 +143,23 @@ func (n *network) poll(ctx context.Context, wait time.Duration) (*mautrix.RespSy
 	req := mautrix.ReqSync{Since: n.since, Timeout: int(wait.Milliseconds()), FilterID: nextFilter, SetPresence: n.shownPresence()}
 	patience := n.d.cfg.Timeout + wait
 	if first {
-		req.StreamResponse = true // it may be long, and need not be in memory twice
 		req.FilterID, patience = firstFilter, max(patience, 5*time.Minute)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	resp, err := n.client().FullSyncRequest(ctx, req)
+	resp, err := getSync(ctx, n.client(), req)
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
 	if resp == nil || resp.NextBatch == "" {
 		return nil, &bridges.Error{Kind: bridges.TemporaryRefuse, Text: "The homeserver's answer could not be understood."}
 	}
-	withoutNull(resp)
 	return resp, nil
 }
 
-// withoutNull leaves out what stands as null where a room or an event is to be.
-func withoutNull(resp *mautrix.RespSync) {
-	maps.DeleteFunc(resp.Rooms.Join, func(_ id.RoomID, r *mautrix.SyncJoinedRoom) bool { return r == nil })
-	maps.DeleteFunc(resp.Rooms.Leave, func(_ id.RoomID, r *mautrix.SyncLeftRoom) bool { return r == nil })
-	maps.DeleteFunc(resp.Rooms.Invite, func(_ id.RoomID, r *mautrix.SyncInvitedRoom) bool { return r == nil })
-	lists := []*[]*event.Event{&resp.AccountData.Events, &resp.Presence.Events, &resp.ToDevice.Events}
-	for _, r := range resp.Rooms.Join {
-		lists = append(lists, &r.State.Events, &r.Timeline.Events, &r.Ephemeral.Events)
-	}
-	for _, r := range resp.Rooms.Leave {
-		lists = append(lists, &r.State.Events, &r.Timeline.Events)
-	}
-	for _, r := range resp.Rooms.Invite {
-		lists = append(lists, &r.State.Events)
-	}
-	for _, events := range lists {
-		*events = there(*events)
-	}
-}
-
-// there is a list of events without those that are null.
+// there is a list of events without those that cannot be.
 func there(list []*event.Event) []*event.Event {
-	return slices.DeleteFunc(list, func(ev *event.Event) bool { return ev == nil })
+	return slices.DeleteFunc(list, func(ev *event.Event) bool { return sane(ev) == nil })
 }
 
 // setOld says whether what answers bring was said before this connection.
@@ -164,15 +170,17 @@ func (n *network) setOld(old bool) {
 }
 
 // caught goes on with what waited for the first answer: nothing that comes from here on
-// was said before.
-func (n *network) caught() {
+// was said before. It tells whether that was the first answer.
+func (n *network) caught() (first bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.old = false
 	if !n.caughtUp {
 		n.caughtUp = true
 		n.work()
+		return true
 	}
+	return false
 }
 
 func (n *network) client() *mautrix.Client {
@@ -198,6 +206,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	gaps := n.fillGaps(ctx, resp) // within the turn: no room is entered meanwhile
 	t.replay, t.first = n.old, n.since == ""
 	t.accountData(resp.AccountData.Events)
+	t.tellBelongs()
 	for _, rid := range sortedRooms(resp.Rooms.Invite) {
 		t.invited(rid, resp.Rooms.Invite[rid].State.Events)
 	}
@@ -216,6 +225,9 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	t.updateContacts()
 	t.retitle()
 	n.mu.Unlock()
+	if t.first { // all there is to know of them is in it
+		t.tellBelongs()
+	}
 	t.presences(n.heardOf(resp.Presence.Events))
 	n.mu.Lock()
 	n.since = resp.NextBatch
@@ -255,6 +267,11 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		if len(n.waiting[rid]) > 0 { // by what the session wants
+			r.Offered = true
+		} else {
+			n.noteBelongs(rid, t.first)
+		}
 		t.answered(rid)
 		t.regroup()
 		if n.invites[rid] != nil {
@@ -267,6 +284,11 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	n.mu.Unlock()
 	for _, ev := range jr.State.Events {
 		changed = t.state(ctx, r, ev, false) || changed
+	}
+	if m := n.machineNow(); m != nil && jr.Timeline.Limited && !t.first && r.encrypted() {
+		if err := m.Reshare(ctx, rid); err != nil { // who came and went may have been left out
+			n.log.Warn("matrix: a key is not renewed", "room", rid, "error", err)
+		}
 	}
 	n.mu.Lock()
 	if _, direct := n.directs[rid]; direct && changed {
@@ -372,6 +394,10 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	t.n.mu.Unlock()
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
+	}
+	if take := personStates[ev.Type.Type]; take != nil {
+		take(t, ctx, r, ev, readObject(ev.Content.VeryRaw), live)
+		return false
 	}
 	if ev.Type.Type == childType || ev.Type.Type == parentType {
 		t.n.mu.Lock()

@@ -18,17 +18,19 @@ import (
 // follows what was reported. Who has the turn may read without mu, and takes it to
 // write; nothing blocks under it. The session may call back while events are emitted.
 type turn struct {
-	n       *network
-	replay  bool // lines are old ones
-	gap     bool // they are what an answer left out
-	first   bool // the account has never had an answer before
-	fresh   bool // the room at hand was not known before
-	quick   bool // nothing is asked for their sake
-	events  []bridges.Event
-	moved   []id.RoomID // rooms that have ended, to be followed
-	changes map[string][]byte
-	loaded  map[string][]byte
-	ended   bool
+	n      *network
+	replay bool // lines are old ones
+	gap    bool // they are what an answer left out
+	first  bool // the account has never had an answer before
+	fresh  bool // the room at hand was not known before
+	quick  bool // nothing is asked for their sake
+	// entering: what cannot be read is shown all the same, and waits for its key.
+	entering bool
+	events   []bridges.Event
+	moved    []id.RoomID // rooms that have ended, to be followed
+	changes  map[string][]byte
+	loaded   map[string][]byte
+	ended    bool
 
 	asked     int  // people that were asked about
 	regrouped bool // rooms may be in other spaces now
@@ -93,24 +95,24 @@ func (t *turn) commit(ctx context.Context) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	if len(changes) > maxCommit {
-		token, hasToken := changes[stateSync]
-		delete(changes, stateSync)
-		for names := range slices.Chunk(slices.Sorted(maps.Keys(changes)), maxCommit) {
-			piece := make(map[string][]byte, len(names))
-			for _, name := range names {
-				piece[name] = changes[name]
-			}
+	token, hasToken := changes[stateSync]
+	delete(changes, stateSync)
+	piece, size := map[string][]byte{}, 0
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		n := len(name) + len(changes[name])
+		if len(piece) == maxCommit || size+n > bridges.MaxCommit/2 {
 			if err := t.n.store.Commit(ctx, piece); err != nil {
 				return err
 			}
+			piece, size = map[string][]byte{}, 0
 		}
-		if !hasToken {
-			return nil
-		}
-		changes = map[string][]byte{stateSync: token}
+		piece[name] = changes[name]
+		size += n
 	}
-	return t.n.store.Commit(ctx, changes)
+	if hasToken {
+		piece[stateSync] = token
+	}
+	return t.n.store.Commit(ctx, piece)
 }
 
 // Names of what is stored of an account. What belongs to a room stands under its id.
@@ -122,6 +124,7 @@ const (
 	stateRoom    = "room/"    // roomState, for each room the user is in
 	stateSeen    = "seen/"    // seenState, for each room that is reported
 	stateInvite  = "invite/"  // invite
+	stateUnread  = "unread/"  // and the session and "/" and the event: storedUnreadable
 	stateKnock   = "knock/"   // the name of a room the user has asked to be let into
 	stateReacted = "reacted/" // and the room and "/" and the reaction's event: reactionOf
 	stateReacts  = "reacts/"  // and the room and "/" and the line: event by key by user

@@ -124,6 +124,50 @@ func TestScenarioFixedNetwork(t *testing.T) {
 	w.end()
 }
 
+// In the chat with a network, what a command asks for is no line of the console's,
+// whatever it begins with: a password least of all. Neither is a command of the
+// driver's.
+func TestScenarioAnswersAreNotForTheConsole(t *testing.T) {
+	for name, to := range map[string]string{"one network": "irc.example.org", "several": "net@irc.example.org"} {
+		t.Run(name, func(t *testing.T) {
+			changes := []string{`# fixed_network = ""`, `fixed_network = "net"`}
+			address := "#verona@irc.example.org"
+			if to != "irc.example.org" {
+				changes, address = nil, room
+			}
+			w := newWorld(t, irctest.Config{}, changes...)
+			w.stream.Send(`<presence from='%s' to='%s/juliet'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, balcony, address)
+			w.stream.Until(fmt.Sprintf("presence[@from='%s/juliet'][@to='%s']/x/status[@code='110']", address, balcony))
+			juliet := w.irc.WaitClient(t, "juliet")
+			say := func(text string) { // and wait for what is said to it
+				t.Helper()
+				w.stream.Send(`<message type='chat' from='%s' to='%s'><body>%s</body></message>`, balcony, to, text)
+				w.stream.Until(fmt.Sprintf("message[@type='chat'][@from='%s'][@to='%s']/body", to, balcony))
+			}
+			for _, line := range []string{"/connection", "connection"} {
+				w.stream.Send(`<message type='chat' from='%s' to='%s'><body>%s</body></message>`, balcony, to, line)
+				answer, _ := w.stream.Until(fmt.Sprintf("message[@type='chat'][@from='%s'][@to='%s']/body", to, balcony))
+				if !strings.Contains(answer.String(), "Nickname: juliet") {
+					t.Errorf("%s is answered with %s", line, answer)
+				}
+			}
+			if to == "irc.example.org" {
+				say("register")
+				say("/wherefore")
+				say("cancel")
+			}
+			w.stream.Send(`<message type='chat' from='%s' to='%s'><body>/privmsg juliet :by the console</body></message>`, balcony, to)
+			juliet.Expect(t, `(?i)PRIVMSG juliet :by the console`)
+			for _, line := range juliet.Got() {
+				if upper := strings.ToUpper(line); strings.Contains(upper, "WHEREFORE") || strings.Contains(upper, "CONNECTION") {
+					t.Errorf("the network got %q", line)
+				}
+			}
+			w.end()
+		})
+	}
+}
+
 // register registers juliet by the plain fields of XEP-0077.
 func (w *world) register(password string) {
 	w.t.Helper()

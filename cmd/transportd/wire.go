@@ -45,9 +45,7 @@ func (g *gateway) wire(db *store.DB, recorded *archive.Archive) {
 
 	component.HandleCommands(services, g.commands, append(serviceKinds, component.AddressRoom)...)
 	component.HandleChat(services, g.commands, component.AddressHost)
-	if info.FixedNetwork != "" {
-		g.handleConsole(services.Router)
-	}
+	g.handleConsoles(services.Router)
 	component.HandlePing(services, component.AddressHost)
 	component.HandleTime(services, serviceKinds...)
 	component.HandleVersion(services, component.SoftwareVersion{Name: "transportd", Version: version}, serviceKinds...)
@@ -83,17 +81,27 @@ func (g *gateway) wire(db *store.DB, recorded *archive.Archive) {
 	}
 }
 
-// handleConsole gives the gateway's address the console of its one network: what
-// begins with a slash goes there, the rest is for the gateway.
-func (g *gateway) handleConsole(r *component.Router) {
-	for _, typ := range []string{"normal", "chat"} {
-		r.Handle(component.AddressHost, component.KindMessage, typ, "", "", func(m *component.Stanza) {
-			if body, _ := m.Body(); strings.HasPrefix(strings.TrimSpace(body), "/") {
-				g.sessions.Deliver(m)
-				return
-			}
-			g.commands.HandleMessage(component.AddressHost, m)
-		})
+// handleConsoles divides what is written to networks between their consoles and the
+// commands: a driver's commands, and what a command under way asks for, are not lines
+// of the network's. At the gateway's address, where that is its one network's too,
+// what begins with a slash is for the console and the rest for the gateway.
+func (g *gateway) handleConsoles(r *component.Router) {
+	fixed := g.driver.Info().FixedNetwork != ""
+	for _, kind := range serviceKinds {
+		if kind == component.AddressHost && !fixed {
+			continue
+		}
+		for _, typ := range []string{"normal", "chat"} {
+			r.Handle(kind, component.KindMessage, typ, "", "", func(m *component.Stanza) {
+				body, _ := m.Body()
+				raw := kind == component.AddressNetwork || strings.HasPrefix(strings.TrimSpace(body), "/")
+				if raw && !g.sessions.DriverVerb(body) && !g.commands.Talking(m) {
+					g.sessions.Deliver(m)
+					return
+				}
+				g.commands.HandleMessage(kind, m)
+			})
+		}
 	}
 }
 

@@ -10,8 +10,7 @@ import (
 // Names of pictures of people.
 const (
 	NSVCardUpdate = "vcard-temp:x:update"                     // XEP-0153
-	NSPubSub      = "http://jabber.org/protocol/pubsub"       // XEP-0060
-	NSPubSubEvent = "http://jabber.org/protocol/pubsub#event" // the same
+	NSPubSubEvent = "http://jabber.org/protocol/pubsub#event" // XEP-0060
 	NSAvatarData  = "urn:xmpp:avatar:data"                    // XEP-0084: a node and a namespace
 	NSAvatarMeta  = "urn:xmpp:avatar:metadata"                // the same
 )

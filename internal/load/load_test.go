@@ -79,6 +79,18 @@ func checkSmoke(t *testing.T, file string, gateways ...string) {
 			}
 		}
 	}
+	matrix := 0
+	if slices.Contains(gateways, "transportd") {
+		matrix = 2*len(matrixKinds) - 1
+	}
+	if len(rep.Matrix) != matrix {
+		t.Errorf("%d rows of idle accounts, want %d", len(rep.Matrix), matrix)
+	}
+	for _, m := range rep.Matrix {
+		if m.PSSBefore <= 0 || m.PSSAfter <= 0 || m.Goroutines <= 0 || m.Connected <= 0 {
+			t.Errorf("idle accounts over %s: %+v", m.Transport, m)
+		}
+	}
 	for _, m := range rep.Memory {
 		if m.PSSBefore <= 0 || m.PSSAfter <= 0 {
 			t.Errorf("memory of %s: %+v", m.Gateway, m)

@@ -25,34 +25,37 @@ import (
 
 // options is how a run is made.
 type options struct {
-	gateways   []string
-	only       []string
-	caps       []string
-	rounds     int
-	round      time.Duration
-	warmup     time.Duration
-	window     int
-	many       int // users in the workloads with many users
-	users      int // users of memory-own
-	shared     int // users of memory-shared
-	settle     time.Duration
-	idle       time.Duration
-	latency    time.Duration
-	latUsers   int
-	lines      int // old lines of pages
-	pages      int
-	aged       int // old lines that retention removes
-	stall      time.Duration
-	ircPing    time.Duration
-	dir        string
-	keep       bool
-	json       string
-	transportd string
-	before     string
-	ops        string
-	biboumi    string
-	archive    bool
-	fault      string
+	gateways []string
+	only     []string
+	caps     []string
+	rounds   int
+	round    time.Duration
+	warmup   time.Duration
+	window   int
+	many     int // users in the workloads with many users
+	users    int // users of memory-own
+	shared   int // users of memory-shared
+
+	matrixUsers int // accounts of matrix-idle
+	matrixRooms int // of each
+	settle      time.Duration
+	idle        time.Duration
+	latency     time.Duration
+	latUsers    int
+	lines       int // old lines of pages
+	pages       int
+	aged        int // old lines that retention removes
+	stall       time.Duration
+	ircPing     time.Duration
+	dir         string
+	keep        bool
+	json        string
+	transportd  string
+	before      string
+	ops         string
+	biboumi     string
+	archive     bool
+	fault       string
 }
 
 // modernCaps is what "-caps modern" offers.
@@ -70,6 +73,9 @@ func main() {
 func run(args []string, out io.Writer) error {
 	if len(args) > 0 && args[0] == "nullrelay" {
 		return relayMain(args[1:])
+	}
+	if len(args) > 0 && args[0] == "nullpolls" {
+		return pollsMain(args[1:])
 	}
 	opt, err := parseOptions(args)
 	if err != nil {
@@ -102,6 +108,8 @@ func parseOptions(args []string) (*options, error) {
 	fs.IntVar(&opt.many, "many", 100, "users in the workloads with many users")
 	fs.IntVar(&opt.users, "users", 1000, "users of memory-own, each in a channel of their own")
 	fs.IntVar(&opt.shared, "shared-users", 500, "users of memory-shared, all in one channel")
+	fs.IntVar(&opt.matrixUsers, "matrix-users", 1000, "accounts of matrix-idle")
+	fs.IntVar(&opt.matrixRooms, "matrix-rooms", 5, "rooms of each of them")
 	fs.DurationVar(&opt.settle, "settle", 3*time.Minute, "from the last join to the reading of the memory")
 	fs.DurationVar(&opt.idle, "idle", time.Minute, "the last part of it, over which the processor time at rest is taken")
 	fs.DurationVar(&opt.latency, "latency", 10*time.Second, "length of the latency measurement in each direction")
@@ -149,6 +157,7 @@ func (o *options) smoke() {
 	o.many, o.users, o.shared = 10, 50, 20
 	o.settle, o.idle, o.latency = 500*time.Millisecond, 250*time.Millisecond, 500*time.Millisecond
 	o.lines, o.pages, o.aged = 3000, 2, 2000
+	o.matrixUsers, o.matrixRooms = 10, 2
 }
 
 func (o *options) check() error {
@@ -165,7 +174,7 @@ func (o *options) check() error {
 			return fmt.Errorf("unknown workload %q: %s", w, strings.Join(workloadNames(), ", "))
 		}
 	}
-	if o.rounds < 1 || o.window < 0 || o.many < 1 || o.users < 1 || o.shared < 1 || o.latUsers < 1 || o.pages < 1 || o.aged < 1 {
+	if o.rounds < 1 || o.window < 0 || o.many < 1 || o.users < 1 || o.shared < 1 || o.latUsers < 1 || o.pages < 1 || o.aged < 1 || o.matrixUsers < 1 || o.matrixRooms < 1 {
 		return errors.New("rounds, window and users must be positive")
 	}
 	if o.lines < pageLines {

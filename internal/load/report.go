@@ -24,6 +24,7 @@ type report struct {
 	Latency    []latencyRow     `json:"latency,omitempty"`
 	Joins      []joinRow        `json:"joins,omitempty"`
 	Memory     []memoryRow      `json:"memory,omitempty"`
+	Matrix     []matrixRow      `json:"matrix_idle,omitempty"`
 	Store      []*storeRow      `json:"store,omitempty"`
 	Pages      []pageRow        `json:"pages,omitempty"`
 	Aging      []agingRow       `json:"retention,omitempty"`
@@ -192,6 +193,13 @@ func (r *report) print(out io.Writer) {
 			}
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%.1f\t%s\t%s\t%.2f %%\t%v\n", name, m.Users, m.Gateway, mib(m.PSSBefore), mib(m.PSSJoined),
 				mib(m.PSSAfter), m.perUser(), ms(m.Joined), ms(m.JoinCPU), m.IdlePercent, m.Settled)
+		}
+	}
+	if len(r.Matrix) > 0 {
+		fmt.Fprintln(w, "\nidle accounts of Matrix\trooms of each\tover\tgateway\tPSS before\tafter\tKiB/account\tgoroutines/account\tall connected in\tat rest")
+		for _, m := range r.Matrix {
+			fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\t%s\t%.1f\t%.2f\t%s\t%.2f %%\n", m.Accounts, m.Rooms, m.Transport, m.Gateway, mib(m.PSSBefore), mib(m.PSSAfter),
+				m.perAccount(), m.Goroutines, ms(m.Connected), m.IdlePercent)
 		}
 	}
 	for _, v := range r.Void {

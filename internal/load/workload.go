@@ -51,6 +51,7 @@ var workloads = []workload{
 	{name: "join-10000", run: (*bench).bigJoin, size: 10000},
 	{name: "memory-shared", run: (*bench).memory, room: true},
 	{name: "memory-own", run: (*bench).memory},
+	{name: "matrix-idle", run: (*bench).matrixIdle},
 }
 
 func workloadNames() []string {

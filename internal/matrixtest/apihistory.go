@@ -28,6 +28,9 @@ type page struct {
 // page collects events from an index on, downwards with back, that a test takes.
 func (r *Room) page(user string, from, to int, back bool, limit int, want func(*Event) bool) page {
 	var p page
+	if limit == 0 {
+		return p
+	}
 	step := 1
 	if back {
 		step = -1

@@ -51,8 +51,9 @@ func TestFormatted(t *testing.T) {
 		if heard.First("strong").Content() != "bold" || heard.First("script") != nil || strings.Contains(heard.First("body").Content(), "evil") {
 			p.Errorf("the looks are %s", heard)
 		}
-		p.id(p.anna.SayHTML(p.wait(), garden, p.benID+": hi", `<a href="https://matrix.to/#/`+p.benID+`">whoever</a>: hi`))
-		p.expect(Message(FromBare(room), BodyLike("hi$")))
+		own := "ben" + p.alias
+		p.id(p.anna.SayHTML(p.wait(), garden, own+": hi", `<a href="https://matrix.to/#/`+p.benID+`">`+own+`</a>: hi`))
+		p.expect(Message(FromBare(room), Body(own+": hi"), hasAttr("urn:xmpp:reference:0", "reference", "uri", "xmpp:"+url.PathEscape("#"+p.alias+"%"+MatrixDomain)+"@"+domain+"/"+own)))
 
 		p.say(room, "*much* and _more_", "")
 		ev := p.hears(Sender(p.benID), TextLike("much"))

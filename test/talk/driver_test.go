@@ -84,5 +84,6 @@ func (p *peer) Whisper(nick, text string) {
 	p.do(func(h *Hub) { _ = h.say(nick, bridges.Place{User: "alice"}, bridges.Text, text) })
 }
 func (p *peer) Refuse(name string) { p.do(func(h *Hub) { h.only[room(name)] = "ann" }) }
+func (p *peer) Promote(string)     {} // nobody can do more than others
 func (p *peer) Stall()             { p.do(func(h *Hub) { h.people["alice"].link.stall = true }) }
 func (p *peer) Break()             { p.do(func(h *Hub) { h.people["alice"].link.lose() }) }

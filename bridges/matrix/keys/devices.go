@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 )
@@ -57,6 +58,7 @@ func (s *Store) PutDevice(ctx context.Context, user id.UserID, d *id.Device) err
 		list = map[id.DeviceID]*id.Device{}
 	}
 	list[d.DeviceID] = d
+	s.track(user, true)
 	return s.put(ctx, name(nameDevices, string(user)), list)
 }
 
@@ -82,23 +84,45 @@ func (s *Store) PutDevices(ctx context.Context, user id.UserID, now map[id.Devic
 	if err != nil {
 		return err
 	}
-	return s.storage.Save(ctx, map[string][]byte{name(nameDevices, string(user)): raw, name(nameOutdated, string(user)): nil})
+	if err := s.storage.Save(ctx, map[string][]byte{name(nameDevices, string(user)): raw, name(nameOutdated, string(user)): nil}); err != nil {
+		return err
+	}
+	s.track(user, true)
+	delete(s.stale, user)
+	return nil
 }
+
+// maxTracked bounds the users of whom it is remembered whether their devices are known.
+const maxTracked = 20_000
 
 // FilterTrackedUsers implements crypto.Store.
 func (s *Store) FilterTrackedUsers(ctx context.Context, users []id.UserID) ([]id.UserID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var tracked []id.UserID
 	for _, user := range users {
-		var list json.RawMessage
-		ok, err := s.get(ctx, name(nameDevices, string(user)), &list)
-		if err != nil {
-			return nil, err
+		is, known := s.tracked[user]
+		if !known {
+			var list json.RawMessage
+			var err error
+			if is, err = s.get(ctx, name(nameDevices, string(user)), &list); err != nil {
+				return nil, err
+			}
+			s.track(user, is)
 		}
-		if ok {
+		if is {
 			tracked = append(tracked, user)
 		}
 	}
 	return tracked, nil
+}
+
+// track remembers whether a user's devices are known. mu is held.
+func (s *Store) track(user id.UserID, is bool) {
+	if len(s.tracked) >= maxTracked {
+		clear(s.tracked)
+	}
+	s.tracked[user] = is
 }
 
 // MarkTrackedUsersOutdated implements crypto.Store.
@@ -107,11 +131,51 @@ func (s *Store) MarkTrackedUsersOutdated(ctx context.Context, users []id.UserID)
 	if err != nil || len(tracked) == 0 {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	changes := make(map[string][]byte, len(tracked))
 	for _, user := range tracked {
 		changes[name(nameOutdated, string(user))] = []byte("true")
+		s.stale[user] = time.Time{}
 	}
 	return s.storage.Save(ctx, changes)
+}
+
+// loadStale reads whose devices were outdated when the last process ended.
+func (s *Store) loadStale(ctx context.Context) error {
+	users, err := s.GetOutdatedTrackedUsers(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, user := range users {
+		s.stale[user] = time.Time{}
+	}
+	return err
+}
+
+// staleAgain is how long users are left alone whose servers did not answer.
+const staleAgain = 5 * time.Minute
+
+// staleUsers are the users whose devices must be asked for before anything is encrypted.
+func (s *Store) staleUsers() (users []id.UserID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for user, asked := range s.stale {
+		if asked.IsZero() || time.Since(asked) > staleAgain {
+			users = append(users, user)
+		}
+	}
+	return users
+}
+
+// unanswered notes that users were asked for, and their servers did not answer for some.
+func (s *Store) unanswered(users []id.UserID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, user := range users {
+		if _, still := s.stale[user]; still {
+			s.stale[user] = time.Now()
+		}
+	}
 }
 
 // GetOutdatedTrackedUsers implements crypto.Store.

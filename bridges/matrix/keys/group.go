@@ -257,6 +257,9 @@ func (s *Store) AddOutboundGroupSession(ctx context.Context, g *crypto.OutboundG
 		return err
 	}
 	s.out[g.RoomID] = g
+	if s.outs != nil {
+		s.outs[g.RoomID] = true
+	}
 	return s.put(ctx, name(nameOut, string(g.RoomID)), storedOutbound{
 		pickle, g.Shared, g.MaxMessages, g.MessageCount, g.MaxAge, g.SharedHistory, g.CreationTime, g.LastEncryptedTime,
 	})
@@ -294,7 +297,21 @@ func (s *Store) GetOutboundGroupSession(ctx context.Context, room id.RoomID) (*c
 func (s *Store) RemoveOutboundGroupSession(ctx context.Context, room id.RoomID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.outs == nil {
+		found, err := s.storage.Load(ctx, nameOut)
+		if err != nil {
+			return err
+		}
+		s.outs = make(map[id.RoomID]bool, len(found))
+		for n := range found {
+			s.outs[id.RoomID(part(n))] = true
+		}
+	}
+	if !s.outs[room] {
+		return nil // who has a new device may be in a thousand rooms
+	}
 	delete(s.out, room)
+	delete(s.outs, room)
 	return s.put(ctx, name(nameOut, string(room)), nil)
 }
 

@@ -48,7 +48,13 @@ func Start(ctx context.Context, cli *mautrix.Client, storage Storage, rooms Room
 			f(room, session)
 		}
 	}
+	if err := m.store.belongTo(ctx, cli.DeviceID); err != nil {
+		return nil, err
+	}
 	if err := m.mach.Load(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.store.loadStale(ctx); err != nil {
 		return nil, err
 	}
 	return m, m.publish(ctx)
@@ -109,7 +115,34 @@ func (m *Machine) OnKey(f func(id.RoomID, id.SessionID)) {
 func (m *Machine) Sync(ctx context.Context, resp *mautrix.RespSync, since string) {
 	m.own.RLock()
 	defer m.own.RUnlock()
+	// Until their devices are known anew: the library asks for them once, now.
+	if err := m.store.MarkTrackedUsersOutdated(ctx, resp.DeviceLists.Changed); err != nil {
+		m.mach.Log.Warn().Err(err).Msg("Changed devices were not noted")
+	}
 	m.mach.ProcessSyncResponse(ctx, resp, since)
+}
+
+// Reshare has what is said in a room next encrypted with another key: who is in it may
+// have changed unseen.
+func (m *Machine) Reshare(ctx context.Context, room id.RoomID) error {
+	m.own.RLock()
+	defer m.own.RUnlock()
+	return m.store.RemoveOutboundGroupSession(ctx, room)
+}
+
+// refresh asks for devices that may have changed, so that new ones get the keys of what is
+// said next, and those that are gone do not. Whose server does not answer is left out for a
+// while.
+func (m *Machine) refresh(ctx context.Context) error {
+	users := m.store.staleUsers()
+	if len(users) == 0 {
+		return nil
+	}
+	if _, err := m.mach.FetchKeys(ctx, users, false); err != nil {
+		return err
+	}
+	m.store.unanswered(users)
+	return nil
 }
 
 // Membership takes a change of who is in a room: who has left gets no further keys.
@@ -139,6 +172,9 @@ func (m *Machine) Decrypt(ctx context.Context, ev *event.Event) (*event.Event, e
 func (m *Machine) Encrypt(ctx context.Context, room id.RoomID, typ event.Type, content any) (*event.EncryptedEventContent, error) {
 	m.own.RLock()
 	defer m.own.RUnlock()
+	if err := m.refresh(ctx); err != nil {
+		return nil, err
+	}
 	encrypted, err := m.mach.EncryptMegolmEvent(ctx, room, typ, content)
 	if err == nil || !crypto.IsShareError(err) {
 		return encrypted, err

@@ -28,6 +28,7 @@ const (
 	nameIn       = "sealed/e2e/in/"     // room, session
 	nameOut      = "sealed/e2e/out/"    // room
 	nameSecret   = "sealed/e2e/secret/" // name
+	nameDevice   = "e2e/device"         // whose keys these are
 	nameShared   = "e2e/shared/"        // session, user, key
 	nameIndex    = "e2e/index/"         // session, number of the message
 	nameHash     = "e2e/hash/"          // of an Olm message
@@ -55,6 +56,9 @@ type Store struct {
 	inbound map[id.SessionID]*crypto.InboundGroupSession
 	order   []id.SessionID // of inbound, the oldest first
 	out     map[id.RoomID]*crypto.OutboundGroupSession
+	outs    map[id.RoomID]bool      // rooms that have one, in memory or stored; nil: not known yet
+	tracked map[id.UserID]bool      // whether their devices are known
+	stale   map[id.UserID]time.Time // whose devices may have changed, and when they were asked for last
 }
 
 var _ crypto.Store = (*Store)(nil)
@@ -64,6 +68,7 @@ func New(storage Storage) *Store {
 	return &Store{
 		storage: storage, olm: map[id.SenderKey]map[id.SessionID]*crypto.OlmSession{},
 		inbound: map[id.SessionID]*crypto.InboundGroupSession{}, out: map[id.RoomID]*crypto.OutboundGroupSession{},
+		tracked: map[id.UserID]bool{}, stale: map[id.UserID]time.Time{},
 	}
 }
 
@@ -113,6 +118,32 @@ func (s *Store) put(ctx context.Context, name string, v any) error {
 
 // Flush implements crypto.Store: everything is stored at once.
 func (s *Store) Flush(context.Context) error { return nil }
+
+// belongTo makes sure that the keys are those of a device: those of one that was there
+// before go, but for the keys of messages.
+func (s *Store) belongTo(ctx context.Context, device id.DeviceID) error {
+	var was id.DeviceID
+	known, err := s.get(ctx, nameDevice, &was)
+	if err != nil || known && was == device {
+		return err
+	}
+	changes := map[string][]byte{}
+	if known {
+		for _, kind := range []string{nameAccount, nameOlm, nameOut, nameShared} {
+			found, err := s.storage.Load(ctx, kind)
+			if err != nil {
+				return err
+			}
+			for n := range found {
+				changes[n] = nil
+			}
+		}
+	}
+	if changes[nameDevice], err = json.Marshal(device); err != nil {
+		return err
+	}
+	return s.storage.Save(ctx, changes)
+}
 
 // storedAccount is an account as it is kept.
 type storedAccount struct {

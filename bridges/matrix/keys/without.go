@@ -23,6 +23,7 @@ func Start(context.Context, *mautrix.Client, Storage, Rooms) (*Machine, error) {
 func (*Machine) OnKey(func(id.RoomID, id.SessionID))             {}
 func (*Machine) Sync(context.Context, *mautrix.RespSync, string) {}
 func (*Machine) Membership(context.Context, *event.Event)        {}
+func (*Machine) Reshare(context.Context, id.RoomID) error        { return ErrUnsupported }
 func (*Machine) Request(context.Context, *event.Event) error     { return ErrUnsupported }
 func (*Machine) Verified(context.Context) (bool, error)          { return false, ErrUnsupported }
 func (*Machine) Recover(context.Context, string) (int, error)    { return 0, ErrUnsupported }
