@@ -63,6 +63,7 @@ type Info struct {
 	Groups       string    // what people call groups of rooms: "spaces"; empty: its Networks are no Groupers
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
 	Addresses    bool      // everybody in a room shows an Address, which is the Identity, too: rooms are not anonymous
+	Blocks       bool      // networks keep a list of people the user hears nothing of (Blocker)
 }
 
 // NetworkInfo is a network the operator has listed.

@@ -49,6 +49,7 @@ func (m *Manager) AddCommands(c *component.Commands) {
 		[]string{fieldRecord, fieldKeep, fieldOwn}, m.askDefaults)
 	m.addQuit(c)
 	m.addGroups(c)
+	m.addBlock(c)
 	m.addKnock(c)
 	m.addDriverCommands(c)
 	c.Add(component.Command{

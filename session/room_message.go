@@ -154,6 +154,9 @@ func (r *room) onMessage(ev *bridges.Message) {
 		return
 	}
 	r.heard(ev)
+	if !ev.Replay {
+		r.face(&ev.From)
+	}
 }
 
 // heard stores and shows a line from the network.
