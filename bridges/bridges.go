@@ -247,6 +247,7 @@ type Outgoing struct {
 	Mentions []UserID  // people of the room whom Body names
 	Link     string    // what the message is about is at this address
 	File     *Upload   // Body is what is said about it, often nothing
+	Location *Location // the same
 }
 
 // Upload is a file that the user sends.
@@ -314,17 +315,18 @@ var Markup = []string{
 // Caps is what a place can do, as data: it shows in disco and decides what the
 // session turns into text.
 type Caps struct {
-	HTML    bool // Outgoing.HTML
-	Edit    bool // Outgoing.Replaces
-	Reply   bool // Outgoing.ReplyTo
-	Thread  bool // Outgoing.Thread
-	Mention bool // Outgoing.Mentions
-	React   bool // the Network is a Reactor here
-	Retract bool // the Network is a Retractor here
-	Typing  bool // the Network is a Typist here
-	Files   bool // Outgoing.File
-	Read    bool // the Network is a Reader here, and tells what others have read
-	Group   bool // this is a group of rooms (Grouper), not a room: nothing is said there
+	HTML     bool // Outgoing.HTML
+	Edit     bool // Outgoing.Replaces
+	Reply    bool // Outgoing.ReplyTo
+	Thread   bool // Outgoing.Thread
+	Mention  bool // Outgoing.Mentions
+	React    bool // the Network is a Reactor here
+	Retract  bool // the Network is a Retractor here
+	Typing   bool // the Network is a Typist here
+	Files    bool // Outgoing.File
+	Location bool // Outgoing.Location
+	Read     bool // the Network is a Reader here, and tells what others have read
+	Group    bool // this is a group of rooms (Grouper), not a room: nothing is said there
 	// Once: the network takes what has a Token once, over restarts of both, and tells the
 	// Token of the user's own lines. What it may not have got is then asked for again.
 	Once bool

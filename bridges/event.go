@@ -47,6 +47,7 @@ type Message struct {
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
 	Mentions []UserID  // people of the room whom the message is to reach, by name
+	Location *Location // Body is what is said about it, often nothing
 	Token    string    // of the user's own line, where it was sent with one and the network tells it; set or not with Ref
 
 	// Missing: what was said after that time and before this line is left out, as it was
@@ -127,6 +128,14 @@ type RoomInfo struct {
 	// Settings are what else is set there, in whatever words: another text tells of
 	// another state.
 	Settings string
+}
+
+// Belongs: the network has the user in a room that the session has not entered (see
+// Caps.Resident). It is told once of each room.
+type Belongs struct {
+	Name  string // as Address.Name has it
+	Title string // for people; empty: none
+	Old   bool   // it was so before the network was asked for the first time
 }
 
 // Moved: a room has ended and another takes its place. What still happens in Room is
@@ -272,3 +281,4 @@ func (*Read) event()           {}
 func (*Contact) event()        {}
 func (*RoomInfo) event()       {}
 func (*Moved) event()          {}
+func (*Belongs) event()        {}

@@ -27,6 +27,7 @@ type Privileges struct {
 	Space                string // the namespace the server speaks
 	RosterGet, RosterSet bool   // read and change their contact lists (section 4)
 	Messages             bool   // send messages from their bare addresses (section 5)
+	PubSubGet, PubSubSet bool   // make requests of theirs about publish-subscribe (section 6)
 }
 
 // privileges are those of the present connection. A domain grants only what concerns
@@ -102,11 +103,52 @@ func parsePrivileges(st *Stanza) (p Privileges, ok bool) {
 				p.RosterGet, p.RosterSet = typ == "get" || typ == "both", typ == "set" || typ == "both"
 			case "message":
 				p.Messages = typ == "outgoing"
+			case "iq":
+				p.requests(perm)
 			}
 		}
 		return p, true
 	}
 	return p, false
+}
+
+// requests reads which requests may be made. Some servers put one namespace into the
+// other.
+func (p *Privileges) requests(perm *Element) {
+	for ns := range perm.Children() {
+		if ns.Space != p.Space || ns.Name != "namespace" {
+			continue
+		}
+		if typ := ns.Attr("type"); ns.Attr("ns") == nsPubSub {
+			p.PubSubGet, p.PubSubSet = typ == "get" || typ == "both", typ == "set" || typ == "both"
+		}
+		p.requests(ns)
+	}
+}
+
+// nsPubSub is publish-subscribe (XEP-0060).
+const nsPubSub = "http://jabber.org/protocol/pubsub"
+
+// AppendPrivilegedIQ writes into a request to a user the one that the user's server is
+// to take as made by the user, to the user's own account (XEP-0356 section 6.3). fill
+// writes its payload.
+func (p Privileges) AppendPrivilegedIQ(o *Out, user JID, typ, id string, fill func(*Out)) {
+	o.Start(p.Space, "privileged_iq")
+	o.Start("jabber:client", "iq").Attr("type", typ).Attr("id", id).AttrJID("from", user).AttrJID("to", user)
+	fill(o)
+	o.End().End()
+}
+
+// PrivilegedAnswer is the answer to such a request in the server's to the outer one; nil
+// where it was refused.
+func PrivilegedAnswer(st *Stanza) *Element {
+	for _, space := range []string{NSPrivilege, NSPrivilege1} {
+		iq := st.Child(space, "privilege").Child("urn:xmpp:forward:0", "forwarded").Child("jabber:client", "iq")
+		if iq != nil && iq.Attr("type") == "result" {
+			return iq
+		}
+	}
+	return nil
 }
 
 // AppendPrivileged writes into a message to a user's server another one that it is to

@@ -24,7 +24,7 @@ func TestPrivileges(t *testing.T) {
 			`<perm access='message' type='outgoing'/><perm access='presence' type='managed_entity'/>`+
 			`<perm access='iq'><namespace ns='http://jabber.org/protocol/pubsub' type='both'/></perm></privilege></message>`, space)
 		after()
-		if p, known := r.Privileges("example.org"); p != (Privileges{space, true, true, true}) || !known {
+		if p, known := r.Privileges("example.org"); p != (Privileges{space, true, true, true, true, true}) || !known {
 			t.Errorf("%s: %+v, %t", space, p, known)
 		}
 	}
@@ -50,7 +50,7 @@ func TestPrivileges(t *testing.T) {
 	// A server that refuses what it has granted does not grant it.
 	c.Send(`<message type='error' from='example.org' to='irc.example.org' id='o'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`)
 	after()
-	if p, known := r.Privileges("example.org"); p != (Privileges{NSPrivilege, true, true, false}) || !known {
+	if p, known := r.Privileges("example.org"); p != (Privileges{NSPrivilege, true, true, false, true, true}) || !known {
 		t.Errorf("after a refusal: %+v, %t", p, known)
 	}
 
@@ -75,5 +75,40 @@ func TestPrivileges(t *testing.T) {
 	}
 	if n != maxGranting {
 		t.Errorf("%d domains are remembered, not %d", n, maxGranting)
+	}
+}
+
+// What requests may be made is read however servers nest it; the answer to one is inside
+// the server's.
+func TestPrivilegedRequests(t *testing.T) {
+	st := func(xml string) *Stanza {
+		t.Helper()
+		st, err := ParseStanza(xml)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	granted, ok := parsePrivileges(st(`<message from='example.org' to='irc.example.org'><privilege xmlns='urn:xmpp:privilege:2'><perm access='iq'>` +
+		`<namespace ns='urn:other' type='both'><namespace ns='http://jabber.org/protocol/pubsub' type='set'/></namespace></perm></privilege></message>`))
+	if want := (Privileges{Space: NSPrivilege, PubSubSet: true}); !ok || granted != want {
+		t.Errorf("granted is %+v", granted)
+	}
+	o := NewIQ(JID{Domain: "irc.example.org"}, mustJID(t, "juliet@example.org"), "set", "o")
+	granted.AppendPrivilegedIQ(o, mustJID(t, "juliet@example.org"), "set", "i", func(o *Out) { o.Start(nsPubSub, "pubsub").End() })
+	want := `<iq type="set" id="o" from="irc.example.org" to="juliet@example.org"><privileged_iq xmlns="urn:xmpp:privilege:2">` +
+		`<iq xmlns="jabber:client" type="set" id="i" from="juliet@example.org" to="juliet@example.org"><pubsub xmlns="http://jabber.org/protocol/pubsub"/></iq></privileged_iq></iq>`
+	if got, err := Encode(o, "irc.example.org"); err != nil || got != want {
+		t.Errorf("the request is %s, %v", got, err)
+	}
+	for inner, there := range map[string]bool{"result": true, "error": false} {
+		answer := PrivilegedAnswer(st(`<iq type='result' id='o' from='juliet@example.org' to='irc.example.org'><privilege xmlns='urn:xmpp:privilege:2'>` +
+			`<forwarded xmlns='urn:xmpp:forward:0'><iq xmlns='jabber:client' type='` + inner + `' id='i'/></forwarded></privilege></iq>`))
+		if (answer != nil) != there {
+			t.Errorf("%s is answered %s", inner, answer)
+		}
+	}
+	if PrivilegedAnswer(st(`<iq type='result' id='o' from='juliet@example.org' to='irc.example.org'/>`)) != nil {
+		t.Error("an answer without one has one")
 	}
 }

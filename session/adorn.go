@@ -107,6 +107,9 @@ func appendParts(o *component.Out, ev *piece, quote int) {
 	if ev.file != nil {
 		appendFile(o, ev)
 	}
+	if ev.Location != nil {
+		appendLocation(o, ev)
+	}
 }
 
 // replace notes in the archive and in memory that an earlier line says something

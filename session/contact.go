@@ -134,6 +134,9 @@ func sayable(st *component.Stanza) bool {
 		return true
 	}
 	body, _ := st.Body()
+	if _, ok := placeOf(st); ok || st.Child(xep.NSFileSharing, "file-sharing") != nil {
+		return true
+	}
 	return strings.TrimSpace(body) != "" || xep.ParseRetract(st.Element) != "" || st.Child(xep.NSOOB, "x") != nil
 }
 
@@ -261,7 +264,7 @@ func (s *Session) onPrivateMessage(l *link, ev *bridges.Message) {
 	c = s.contact(l, ev.Place.User, ev.From.Nick)
 	c.nick, c.address = ev.From.Nick, ev.From.Address
 	caps := l.net.Capabilities(bridges.Place{User: ev.Place.User})
-	if refersToLines(&caps) || len(ev.Files) > 0 || c.hearing.busy {
+	if refersToLines(&caps) || len(ev.Files) > 0 || ev.Location != nil || c.hearing.busy {
 		s.heardPrivate(c, ev)
 		return
 	}

@@ -238,6 +238,8 @@ func (s *Session) onRoomEvent(l *link, ev bridges.Event) {
 		s.inRoom(l, ev.Room, func(r *room) { r.onMode(ev) })
 	case *bridges.Moved:
 		s.onMoved(l, ev)
+	case *bridges.Belongs:
+		s.onBelongs(l, ev)
 	case *bridges.RoomInfo:
 		s.inRoom(l, ev.Room, func(r *room) { r.onInfo(ev) })
 	default:

@@ -70,10 +70,10 @@ func (s *Session) split(l *link, ev *bridges.Message, put []copied) []piece {
 	var out []piece
 	add := func(n int, body string, p piece) {
 		part := *ev
-		part.Files, part.Body, part.HTML, part.Kind = nil, body, "", bridges.Text
+		part.Files, part.Location, part.Body, part.HTML, part.Kind = nil, nil, body, "", bridges.Text
 		part.ID, part.Replaces = partOf(ev.ID, n), partOf(ev.Replaces, n)
 		if p.file == nil && n > len(ev.Files) {
-			part.HTML, part.Kind = ev.HTML, ev.Kind
+			part.HTML, part.Kind, part.Location = ev.HTML, ev.Kind, ev.Location
 		}
 		if len(out) > 0 { // what is answered is told once
 			part.ReplyTo = nil
@@ -102,7 +102,7 @@ func (s *Session) split(l *link, ev *bridges.Message, put []copied) []piece {
 		}
 		add(i+1, at.address, piece{file: f, thumb: at.thumb})
 	}
-	if ev.Body != "" || len(ev.Files) == 0 {
+	if ev.Body != "" || ev.Location != nil || len(ev.Files) == 0 {
 		add(len(ev.Files)+1, ev.Body, piece{})
 	}
 	return out
@@ -256,11 +256,12 @@ func appendFile(o *component.Out, p *piece) {
 	}
 }
 
-// sentFile is the file a client sends, where its stanza is about one and nothing
-// else; body is its text without fallbacks.
-func (s *Session) sentFile(st *component.Stanza, body string) *bridges.Upload {
+// sentFile is the file a client sends, and what it says about it: where its stanza is
+// about an address and nothing else (XEP-0066), or shares a file (XEP-0447). body is its
+// text as plain makes it.
+func (s *Session) sentFile(st *component.Stanza, body string) (file *bridges.Upload, caption string) {
 	if s.m.files == nil {
-		return nil
+		return nil, ""
 	}
 	size := int64(-1)
 	shared, ok := xep.ParseFileSharing(st.Element)
@@ -268,12 +269,16 @@ func (s *Session) sentFile(st *component.Stanza, body string) *bridges.Upload {
 		size = shared.Size
 	}
 	if url := st.Child(xep.NSOOB, "x").Child("", "url").Text(); url != "" && (url == strings.TrimSpace(body) || body == "") {
-		return s.m.files.Upload(url, shared.Name, shared.Type, size)
+		return s.m.files.Upload(url, shared.Name, shared.Type, size), ""
 	}
-	if ok && (body == "" || body == shared.URL) {
-		return s.m.files.Upload(shared.URL, shared.Name, shared.Type, size)
+	if !ok {
+		return nil, ""
 	}
-	return nil
+	caption = strings.TrimSpace(strings.Replace(body, shared.URL, "", 1))
+	if f, ok := xep.ParseFallback(st.Element, xep.NSFileSharing); ok && f.WholeBody {
+		caption = shared.Desc
+	}
+	return s.m.files.Upload(shared.URL, shared.Name, shared.Type, size), caption
 }
 
 // OpenMedia reads a file through a user's account. It blocks on the network under

@@ -71,6 +71,19 @@ func TestFilesToTheNetwork(t *testing.T) {
 		w.room("<file-sharing xmlns='urn:xmpp:sfs:0'><file xmlns='urn:xmpp:file:metadata:0'><name>refuse it</name><media-type>text/x</media-type></file><sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://up.example/y'/></sources></file-sharing><body>https://up.example/y</body>")
 		w.called("say #room refuse it [file https://up.example/y]")
 		w.called("say #room https://up.example/y") // what cannot be carried is said to be there
+		const shared = "<file-sharing xmlns='urn:xmpp:sfs:0'><file xmlns='urn:xmpp:file:metadata:0'><desc>a zed</desc></file><sources><url-data xmlns='http://jabber.org/protocol/url-data' target='https://up.example/z'/></sources></file-sharing>"
+		w.room(shared + "<body>my *zed*</body>")
+		w.called("say #room my *zed* [file https://up.example/z]")
+		w.room(shared + "<body>my zed\nhttps://up.example/z</body>")
+		w.called("say #room my zed [file https://up.example/z]")
+		w.room(shared)
+		w.called("say #room  [file https://up.example/z]")
+		w.room(shared + "<body>Your client cannot show this.</body><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:sfs:0'><body/></fallback>")
+		w.called("say #room a zed [file https://up.example/z]")
+		w.driver.Caps.Files = false
+		w.room(shared + "<body>look</body>")
+		w.called("say #room look\nhttps://up.example/z")
+		w.driver.Caps.Files = true
 		w.from("<message from='ALICE/phone' to='bob%net@GW' type='chat' id='f'>" + oob + "</message>")
 		w.called("say bob  [file https://up.example/x.png]")
 		w.from("<message from='ALICE/phone' to='bob%net@GW' type='chat' id='f'><body>aesgcm://up.example/x</body><x xmlns='jabber:x:oob'><url>aesgcm://up.example/x</url></x></message>")

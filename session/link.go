@@ -60,6 +60,8 @@ type link struct {
 	toldRefused bool
 	awayText    string
 
+	offers int // of rooms the network has had the user in
+
 	rooms map[bridges.RoomID]*room // entered, by the network's name for them
 	signs map[bridges.Place]*signs
 

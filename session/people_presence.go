@@ -339,7 +339,8 @@ func (l *link) leavePeople() {
 
 // showPeopleAgain repeats what may have been lost with the stream.
 func (s *Session) showPeopleAgain() {
-	s.refused = false
+	s.refused, s.noMarks = false, false
+	s.markNext()
 	for _, l := range s.links {
 		for _, p := range s.peopleOf(l) {
 			s.showPerson(p)

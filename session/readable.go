@@ -51,6 +51,12 @@ func plain(st *component.Stanza, body string) (bridges.Outgoing, bool) {
 	if body == "" {
 		body = st.Child(xep.NSOOB, "x").Child("", "url").Text()
 	}
+	if f, ok := xep.ParseFileSharing(st.Element); ok && !strings.Contains(body, f.URL) {
+		body = strings.TrimLeft(body+"\n"+f.URL, "\n") // who knows no files gets its address
+	}
+	if at, ok := placeOf(st); ok && body == "" {
+		body = at.URI()
+	}
 	if strings.TrimSpace(body) == "" {
 		return bridges.Outgoing{}, false
 	}

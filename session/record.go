@@ -300,6 +300,9 @@ func (r *room) caughtUp() {
 // bodyOf is a message's text as users see it.
 func bodyOf(ev *bridges.Message) string {
 	body := ev.Body
+	if ev.Location != nil {
+		body = located(body, ev.Location)
+	}
 	if ev.Kind == bridges.Emote {
 		body = "/me " + body
 	}

@@ -192,7 +192,7 @@ func (r *room) hearPart(ev *piece, replaces, answers *line) {
 	if refersToLines(&caps) {
 		l.net, in.Named = ev.ID, true
 	}
-	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || len(ev.Mentions) > 0 || ev.file != nil {
+	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || len(ev.Mentions) > 0 || ev.file != nil || ev.Location != nil {
 		r.adorn(&l, ev, replaces, answers)
 	}
 	if caps.Read && !l.self {

@@ -30,7 +30,9 @@ func (s *Session) onMoved(l *link, ev *bridges.Moved) {
 		from = c.jid
 	}
 	s.moveChoice(from, to, bridges.Address{Kind: bridges.AddressRoom, Network: l.id, Name: ev.Name})
-	s.sendInvite(to, component.JID{}, joined(ev.Reason, "The room "+from.String()+" goes on here."), "")
+	s.mark(&bookmark{room: to, from: from, otherwise: func() {
+		s.sendInvite(to, component.JID{}, joined(ev.Reason, "The room "+from.String()+" goes on here."), "")
+	}})
 }
 
 // choiceOf is what the user chose for a room of the network.

@@ -49,6 +49,7 @@ type Session struct {
 	crashes     int
 	crashed     time.Time // the last time
 	queries     int       // under way on workers
+	bookmarks
 	toLook      []*room   // whose pictures are to be looked at
 	lookingAt   bool      // at one
 	names       []privateName
@@ -115,7 +116,7 @@ func (s *Session) handle(in input) {
 // links closed, registered accounts opened again. Other users notice nothing.
 func (s *Session) crash() {
 	rooms, links := s.rooms, s.links
-	s.rooms, s.links, s.contacts, s.toAsk, s.roster = nil, nil, nil, nil, roster{}
+	s.rooms, s.links, s.contacts, s.toAsk, s.roster, s.bookmarks = nil, nil, nil, nil, roster{}, bookmarks{}
 	s.m.stats.rooms.Add(-int64(len(rooms)))
 	for _, l := range links {
 		s.guarded(func() { l.abandon("The gateway had a problem; please try again.") })

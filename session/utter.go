@@ -116,11 +116,14 @@ func (p *spot) say(st *component.Stanza, token string, replaces, reply, thread b
 	send := func(out bridges.Outgoing) ask {
 		return func(ref bridges.Ref) error { return p.l.net.Send(ref, p.place, out) }
 	}
-	if file := p.s.sentFile(st, out.Body); file != nil && p.caps.Files {
+	if file, caption := p.s.sentFile(st, out.Body); file != nil && p.caps.Files {
 		// What cannot be carried is at least said to be there.
 		with := out
-		with.File, with.Body, with.HTML, with.Link = file, "", "", ""
+		with.File, with.Body, with.HTML, with.Link = file, caption, "", ""
 		return wish{do: send(with), instead: send(out)}
+	}
+	if p.caps.Location {
+		out.Location, out.Body = sentLocation(st, out.Body)
 	}
 	return wish{do: send(out)}
 }

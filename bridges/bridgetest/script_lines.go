@@ -31,6 +31,9 @@ func parts(m *bridges.Outgoing) string {
 			fmt.Fprintf(&b, " [%s %s]", p.name, p.value)
 		}
 	}
+	if m.Location != nil {
+		fmt.Fprintf(&b, " [at %s]", m.Location.URI())
+	}
 	for _, id := range m.Mentions {
 		fmt.Fprintf(&b, " [names %s]", id)
 	}

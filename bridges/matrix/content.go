@@ -25,6 +25,8 @@ const (
 	contentVote                         // Target and Choices
 	contentEncrypted                    // not to be read without a key
 	contentRedacted                     // it was taken back
+	contentBeacon                       // where somebody is who shares that: Location
+	contentCall                         // a call has begun that is made of several events
 )
 
 // content is an event as the parts of a bridges.Message. Ids are as the event has
@@ -44,7 +46,10 @@ type content struct {
 	File *file // what the message carries
 	Poll *poll // what may be voted on; Body has it in words
 
-	Target  id.EventID // of a reaction, a vote or the end of a poll
+	Location *bridges.Location // where Body is about
+
+	Target  id.EventID // of a reaction or a vote
+	Ends    id.EventID // the poll whose end this is
 	Key     string     // of a reaction
 	Choices []string   // of a vote: ids of answers
 }
@@ -54,7 +59,7 @@ type content struct {
 func (c *content) message() *bridges.Message {
 	m := &bridges.Message{
 		Kind: c.Kind, Body: c.Body, HTML: c.HTML,
-		Replaces: bridges.MessageID(c.Replaces), Thread: bridges.MessageID(c.Thread),
+		Replaces: bridges.MessageID(c.Replaces), Thread: bridges.MessageID(c.Thread), Location: c.Location,
 	}
 	for _, user := range c.Mentions {
 		m.Mentions = append(m.Mentions, bridges.UserID(user))
@@ -93,8 +98,10 @@ var contentReaders = map[string]func(object) content{
 	"m.call.invite":                       readCall,
 	"m.call.hangup":                       note("The call has ended."),
 	"m.call.reject":                       note("The call was declined."),
-	"m.rtc.notification":                  note("A call has begun: it can be joined in a Matrix client."),
-	"org.matrix.msc4075.rtc.notification": note("A call has begun: it can be joined in a Matrix client."),
+	"m.rtc.notification":                  func(object) content { return content{What: contentCall} },
+	"org.matrix.msc4075.rtc.notification": func(object) content { return content{What: contentCall} },
+	"m.beacon":                            readBeacon,
+	"org.matrix.msc3672.beacon":           readBeacon,
 	"m.message":                           readExtensible,
 	"org.matrix.msc1767.message":          readExtensible,
 }
@@ -113,7 +120,7 @@ func readContent(kind string, raw json.RawMessage) content {
 		return content{What: contentRedacted} // what a redaction leaves (room versions, "Redactions")
 	}
 	c := read(o)
-	if c.What == contentMessage && c.File == nil && strings.TrimSpace(c.Body) == "" {
+	if c.What == contentMessage && c.File == nil && c.Location == nil && strings.TrimSpace(c.Body) == "" {
 		return content{}
 	}
 	return c

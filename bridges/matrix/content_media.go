@@ -192,25 +192,3 @@ var extensions = map[string]string{
 }
 
 func extension(mediaType string) string { return extensions[mediaType] }
-
-// geoURI is a place on Earth (RFC 5870).
-var geoURI = regexp.MustCompile(`^geo:-?[0-9]{1,3}(\.[0-9]{1,20})?,-?[0-9]{1,3}(\.[0-9]{1,20})?(,-?[0-9.]{1,20})?(;[A-Za-z0-9=;.-]{0,100})?$`)
-
-// readLocation reads an m.location: what is said of it, and where it is.
-func readLocation(o object, c *content) {
-	c.Body = cutBytes(o.str("body"), maxBody)
-	uri := o.str("geo_uri")
-	for _, key := range []string{"m.location", "org.matrix.msc3488.location"} {
-		if at := o.obj(key); at != nil {
-			if uri == "" {
-				uri = at.str("uri")
-			}
-			if text := at.str("description"); text != "" {
-				c.Body = cutBytes(text, maxBody)
-			}
-		}
-	}
-	if geoURI.MatchString(uri) && !strings.Contains(c.Body, uri) {
-		c.Body = strings.TrimSpace(c.Body + "\n" + uri)
-	}
-}

@@ -26,7 +26,11 @@ type pollAnswer struct{ ID, Text string }
 // readPoll reads the start of a poll.
 func readPoll(o object) content {
 	c := content{What: contentMessage}
-	c.relate(o.obj("m.relates_to"))
+	relates := o.obj("m.relates_to")
+	c.relate(relates)
+	if edit := o.obj("m.new_content"); relates.str("rel_type") == "m.replace" && len(edit) > 0 {
+		c.Replaces, o = eventID(relates), edit
+	}
 	p := &poll{Stable: true}
 	start := o.obj("m.poll")
 	if start == nil {
@@ -107,12 +111,12 @@ func readVote(o object) content {
 	return c
 }
 
-// readPollEnd reads the end of a poll; Target is the poll.
+// readPollEnd reads the end of a poll.
 func readPollEnd(o object) content {
 	c := content{What: contentMessage, Kind: bridges.Notice, Body: "The poll has ended."}
 	relates := o.obj("m.relates_to")
 	if relates.str("rel_type") == "m.reference" {
-		c.Target = eventID(relates)
+		c.Ends = eventID(relates)
 	}
 	if text := oneLine(extensibleText(o)); text != "" {
 		c.Body = cutBytes(text, maxBody)

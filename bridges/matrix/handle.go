@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -74,6 +75,10 @@ func (t *turn) report(ctx context.Context, r *room, place bridges.Place, ev *eve
 		t.reaction(ctx, r, place, ev, c)
 	case contentEncrypted:
 		t.unreadable(r, place, ev)
+	case contentBeacon:
+		t.beacon(ctx, r, place, ev, &c)
+	case contentCall:
+		t.call(ctx, r, place, ev)
 	case contentMessage:
 		if m := t.message(ctx, r, place, ev, &c); m != nil {
 			t.emit(m)
@@ -96,6 +101,9 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 	if c.Replaces != "" && t.author(ctx, r, c.Replaces) != ev.Sender {
 		return nil // nobody edits another's line (client-server API, "Validity of replacement events")
 	}
+	if c.Ends != "" && !t.pollEnded(ctx, r, ev, c) {
+		return nil
+	}
 	t.acquaint(ctx, r, ev.Sender)
 	m := c.message()
 	if c.ReplyTo != "" {
@@ -109,7 +117,7 @@ func (t *turn) message(ctx context.Context, r *room, place bridges.Place, ev *ev
 		t.present(r, ev.Sender)
 	}
 	if c.Poll != nil {
-		r.poll(ev.ID, c.Poll)
+		r.poll(cmp.Or(c.Replaces, ev.ID), c.Poll)
 	}
 	if c.Thread != "" && !t.quick {
 		r.inThread(c.Thread, ev.ID)

@@ -47,6 +47,7 @@ type network struct {
 	family   map[id.RoomID][]id.RoomID // the spaces a room is in; nil: to be made anew
 	invites  map[id.RoomID]*invite
 	bans     map[id.RoomID]bool   // from where answers of this connection told it
+	belongs  map[id.RoomID]bool   // rooms to be told of, and whether they are old ones
 	knocks   map[id.RoomID]string // where the user has asked to be let in, as it was named
 	// directs says with whom the user shares a direct room, by m.direct; contacts are
 	// those people, with the room that carries the chat.
@@ -95,6 +96,7 @@ func (n *network) reset() {
 	n.cli, n.online, n.caughtUp, n.since, n.old = nil, false, false, "", false
 	n.rooms, n.aliases = map[id.RoomID]*room{}, map[string]id.RoomID{}
 	n.family = nil
+	n.belongs = nil
 	n.invites, n.knocks, n.bans = map[id.RoomID]*invite{}, map[id.RoomID]string{}, map[id.RoomID]bool{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
 	n.curious, n.present = nil, map[id.UserID]bool{}
@@ -223,6 +225,9 @@ func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) err
 			}
 			n.rooms[r.id] = r
 			n.nameRoom(r)
+			if !r.Offered { // the process ended before it was
+				n.noteBelongs(r.id, true)
+			}
 		case stateUnread:
 			n.restoreUnread(name, raw)
 		case stateKnock:
@@ -335,7 +340,7 @@ const maxLine = 16 << 10
 // Capabilities tells what can be done at a place.
 func (n *network) Capabilities(p bridges.Place) bridges.Caps {
 	caps := bridges.Caps{
-		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true,
+		HTML: true, Edit: true, Reply: true, Thread: true, React: true, Retract: true, Typing: true, Read: true, Files: true, Location: true,
 		Once: true, MaxLine: maxLine,
 	}
 	if p.Room != "" {

@@ -39,7 +39,10 @@ type room struct {
 	polls   map[id.EventID]*poll
 	threads map[id.EventID]id.EventID // the last line heard of each, by its first
 	typing  []id.UserID
-	asked   *askedTopic // under mu; nil: none
+	beacons map[id.UserID]*beacon // who shares where they are
+	calling map[string]bool       // who is in a call, by what the state of that is called
+	callAt  int64                 // when a call was told of last, milliseconds
+	asked   *askedTopic           // under mu; nil: none
 }
 
 // roomState is what is stored of a room.
@@ -64,6 +67,7 @@ type roomState struct {
 	Moved      id.RoomID             `json:"moved,omitempty"` // by a tombstone
 	MovedBy    id.UserID             `json:"moved_by,omitempty"`
 	MovedText  string                `json:"moved_text,omitempty"`
+	Offered    bool                  `json:"offered,omitempty"`  // the session knows that the user is in
 	Followed   bool                  `json:"followed,omitempty"` // the session knows what has come of that
 
 	Space    bool                    `json:"space,omitempty"`

@@ -178,14 +178,8 @@ func (n *network) roomOf(ctx context.Context, p bridges.Place) (*room, *bridges.
 
 // compose makes an event of what the user says.
 func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (event.Type, any, *bridges.Error) {
-	n.mu.Lock()
-	poll := r.polls[id.EventID(m.ReplyTo)]
-	n.mu.Unlock()
-	if poll != nil {
-		if choices, ok := poll.choose(m.Body); ok {
-			kind, vote := poll.vote(id.EventID(m.ReplyTo), choices)
-			return event.Type{Type: kind, Class: event.MessageEventType}, vote, nil
-		}
+	if kind, vote, ok := n.voteFor(ctx, r, id.EventID(m.ReplyTo), m.Body); ok {
+		return event.Type{Type: kind, Class: event.MessageEventType}, vote, nil
 	}
 	res := resolved{}
 	if m.ReplyTo != "" {
@@ -203,7 +197,11 @@ func (n *network) compose(ctx context.Context, r *room, m *bridges.Outgoing) (ev
 		content, err := n.uploadFile(ctx, r, m, res)
 		return event.EventMessage, content, err
 	}
-	content, err := writeMessage(m, res)
+	write := writeMessage
+	if m.Location != nil {
+		write = writeLocation
+	}
+	content, err := write(m, res)
 	return event.EventMessage, content, bridges.AsError(err)
 }
 

@@ -206,6 +206,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	gaps := n.fillGaps(ctx, resp) // within the turn: no room is entered meanwhile
 	t.replay, t.first = n.old, n.since == ""
 	t.accountData(resp.AccountData.Events)
+	t.tellBelongs()
 	for _, rid := range sortedRooms(resp.Rooms.Invite) {
 		t.invited(rid, resp.Rooms.Invite[rid].State.Events)
 	}
@@ -224,6 +225,9 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	t.updateContacts()
 	t.retitle()
 	n.mu.Unlock()
+	if t.first { // all there is to know of them is in it
+		t.tellBelongs()
+	}
 	t.presences(resp.Presence.Events)
 	n.mu.Lock()
 	n.since = resp.NextBatch
@@ -263,6 +267,11 @@ func (t *turn) joined(ctx context.Context, rid id.RoomID, jr *mautrix.SyncJoined
 	if r == nil {
 		r, fresh = &room{id: rid}, true
 		n.rooms[rid] = r
+		if len(n.waiting[rid]) > 0 { // by what the session wants
+			r.Offered = true
+		} else {
+			n.noteBelongs(rid, t.first)
+		}
 		t.answered(rid)
 		t.regroup()
 		if n.invites[rid] != nil {
@@ -385,6 +394,10 @@ func (t *turn) state(ctx context.Context, r *room, ev *event.Event, live bool) (
 	t.n.mu.Unlock()
 	if ev.Type.Type == event.StateMember.Type {
 		return t.membership(ctx, r, ev, live)
+	}
+	if take := personStates[ev.Type.Type]; take != nil {
+		take(t, ctx, r, ev, readObject(ev.Content.VeryRaw), live)
+		return false
 	}
 	if ev.Type.Type == childType || ev.Type.Type == parentType {
 		t.n.mu.Lock()

@@ -41,6 +41,8 @@ func message(t *testing.T, children string) *component.Element {
 	return s.Element
 }
 
+var someHeight = -3.5
+
 type appender interface{ AppendTo(*component.Out) }
 
 func number(n int) *int { return &n }
@@ -56,6 +58,8 @@ var roundTrips = []struct {
 	{name: "file", value: FileSharing{URL: "https://up.example/cat.png?a&b", Name: "cat.png", Type: "image/png", Size: 5, Width: 3, Height: 2, Length: 1500 * time.Millisecond, Desc: "a cat",
 		Thumbnail: &Thumbnail{URI: "https://up.example/small", Type: "image/jpeg", Width: 1, Height: 1}},
 		read: func(e *component.Element) any { v, _ := ParseFileSharing(e); return v }},
+	{name: "place", value: Geoloc{Lat: 51.5, Lon: -0.125, Alt: &someHeight, Accuracy: 35, Text: "here"},
+		read: func(e *component.Element) any { v, _ := ParseGeoloc(e); return v }},
 	{name: "upload slot", value: Slot{Put: "https://up.example/p?a=1&b=2", Get: "https://up.example/g", Headers: [][2]string{{"Authorization", "Bearer x"}, {"Cookie", "a=b"}}},
 		read: func(e *component.Element) any { v, _ := ParseSlot(e); return v }},
 	{name: "muc join", value: MUCJoin{Password: "cauldron", History: History{
