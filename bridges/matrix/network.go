@@ -259,7 +259,7 @@ func (n *network) fetchProfile(ctx context.Context, cli *mautrix.Client) profile
 // the connection has ended.
 func (n *network) detach(ctx context.Context) {
 	n.mu.Lock()
-	n.cli, n.online = nil, false
+	n.online = false // who is at work goes on with the client until it is refused
 	n.mu.Unlock()
 	n.jobs.workers.Wait()
 	t := n.begin()
