@@ -51,9 +51,7 @@ type Session struct {
 	crashed     time.Time // the last time
 	queries     int       // under way on workers
 	bookmarks
-	toLook    []*room // whose pictures are to be looked at
-	lookingAt bool    // at one
-	names     []privateName
+	names []privateName
 }
 
 // client is a resource of the user that has shown itself to the gateway.
