@@ -50,9 +50,9 @@ type Session struct {
 	crashed     time.Time // the last time
 	queries     int       // under way on workers
 	bookmarks
-	toLook      []*room   // whose pictures are to be looked at
-	lookingAt   bool      // at one
-	names       []privateName
+	toLook    []*room // whose pictures are to be looked at
+	lookingAt bool    // at one
+	names     []privateName
 }
 
 // client is a resource of the user that has shown itself to the gateway.
