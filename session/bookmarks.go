@@ -88,17 +88,46 @@ func (s *Session) moveMark(b *bookmark) {
 }
 
 func (s *Session) setMark(b *bookmark, write func(*component.Out)) {
-	s.askMark(b, "set", func(o *component.Out) { xep.AppendBookmarkSet(o, b.room, write) }, func(answer *component.Element) {
-		if answer == nil {
-			s.noMarks = true
-			s.log.Warn("the user's list of rooms cannot be changed; rooms are told of by invitations")
-		}
-		if answer == nil || b.from.IsZero() {
-			s.marked(b, answer != nil)
+	s.writeMark(b, false, write, func(answer *component.Element) {
+		if answer != nil {
+			s.unmark(b)
 			return
 		}
-		s.askMark(b, "set", func(o *component.Out) { xep.AppendBookmarkRemove(o, b.from) }, func(*component.Element) { s.marked(b, true) })
+		// A list that is there may be set up in another way, which is the user's matter.
+		s.askMark(b, "get", func(o *component.Out) { xep.AppendBookmarkGet(o, component.JID{}) }, func(answer *component.Element) {
+			if !xep.HasBookmarks(answer) {
+				s.notMarked(b)
+				return
+			}
+			s.writeMark(b, true, write, func(answer *component.Element) {
+				if answer == nil {
+					s.notMarked(b)
+					return
+				}
+				s.unmark(b)
+			})
+		})
 	})
+}
+
+func (s *Session) writeMark(b *bookmark, as bool, write func(*component.Out), then func(*component.Element)) {
+	s.askMark(b, "set", func(o *component.Out) { xep.AppendBookmarkSet(o, b.room, as, write) }, then)
+}
+
+// notMarked gives the list up for the present stream.
+func (s *Session) notMarked(b *bookmark) {
+	s.noMarks = true
+	s.log.Warn("the user's list of rooms cannot be changed; rooms are told of by invitations")
+	s.marked(b, false)
+}
+
+// unmark takes out the bookmark in whose place another has come.
+func (s *Session) unmark(b *bookmark) {
+	if b.from.IsZero() {
+		s.marked(b, true)
+		return
+	}
+	s.askMark(b, "set", func(o *component.Out) { xep.AppendBookmarkRemove(o, b.from) }, func(*component.Element) { s.marked(b, true) })
 }
 
 // marked goes on with the next.

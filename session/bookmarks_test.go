@@ -17,6 +17,7 @@ type listOfRooms struct {
 	w       *world
 	items   map[string]string // conference elements by room
 	refuses bool
+	own     bool // the list is set up in another way than the gateway would
 	log     []string
 }
 
@@ -66,11 +67,14 @@ func (c *listOfRooms) answer(iq *component.Element) (string, bool) {
 		}
 		switch e.Name {
 		case "items":
+			if room == "" {
+				return "<pubsub xmlns='" + xep.NSPubSub + "'><items node='" + xep.NSBookmarks + "'><item id='x'/></items></pubsub>", len(c.items) > 0
+			}
 			c.log = append(c.log, "get "+room)
 			had, ok := c.items[room]
 			return "<pubsub xmlns='" + xep.NSPubSub + "'><items node='" + xep.NSBookmarks + "'><item id='" + room + "'>" + had + "</item></items></pubsub>", ok
 		case "publish":
-			if c.refuses {
+			if c.refuses || c.own && pubsub.Child("", "publish-options") != nil {
 				c.log = append(c.log, "refused")
 				return "", false
 			}
@@ -135,10 +139,19 @@ func TestBookmarkMoves(t *testing.T) {
 		if got := list.items["#next%net@gw.example"]; len(list.items) != 1 || !strings.Contains(got, "al</nick>") || !strings.Contains(got, "urn:x") || !strings.Contains(got, "Ours") {
 			t.Errorf("listed is %v", list.items)
 		}
+		list.own = true
 		w.from("<presence from='ALICE/a' to='#next%net@GW/alice'>" + muc + "</presence>")
 		w.news()
+		w.say(&bridges.Moved{Room: "#next", Name: "#third", In: true})
+		list.serve()
+		w.expect(`<destroy jid="#third%net@gw.example"`)
+		if got := list.items["#third%net@gw.example"]; len(list.items) != 1 || !strings.Contains(got, "al</nick>") {
+			t.Errorf("listed is %v", list.items)
+		}
+		w.from("<presence from='ALICE/a' to='#third%net@GW/alice'>" + muc + "</presence>")
+		w.news()
 		list.items = nil
-		w.say(&bridges.Moved{Room: "#next", Name: "#last", In: true})
+		w.say(&bridges.Moved{Room: "#third", Name: "#last", In: true})
 		list.serve()
 		w.expect(`<destroy jid="#last%net@gw.example"`, `<invite & #last%net@gw.example`)
 	})

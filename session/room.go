@@ -36,6 +36,7 @@ type room struct {
 
 	seats    []*seat
 	password string
+	anew     bool // all occupants are to be shown: it is another room of the network now
 	created  bool // by the join: the first client to see it is told
 	auto     bool // joined for the account, stays without clients
 	joining  bool // a join is under way
@@ -53,6 +54,7 @@ type room struct {
 	reading    int                       // clients that wait for the archive
 	shown      map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
 	self       bridges.Member            // as last shown
+	faced      map[bridges.UserID]string // whose picture was shown, and which
 	sent       int                       // lines without an outcome
 	saying     chain                     // what the user says, where it refers to lines
 	older      older                     // what was said before the archive begins

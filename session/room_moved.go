@@ -50,8 +50,8 @@ func (r *room) goesOn() {
 	r.remember()
 	r.stopRecording()
 	old := r.id
-	delete(r.l.rooms, old) // what is still said of it concerns nobody
-	r.state, r.joining = roomDown, false
+	delete(r.l.rooms, old)                             // what is still said of it concerns nobody
+	r.state, r.joining, r.anew = roomDown, false, true // occupants have other ids there (XEP-0421)
 	r.l.quietly("leave", r.l.net.Leave(0, old, ""))
 	r.join()
 }

@@ -50,7 +50,7 @@ func TestRoomMovesUnderItsAddress(t *testing.T) {
 		w.news()
 		time.Sleep(time.Second)
 		w.say(&bridges.Moved{Room: "#room", Name: "#room", In: true})
-		w.expect(`type="unavailable" & from="#room%net@gw.example/carol"`, `code="110" & !unavailable`)
+		w.expect(`<presence & from="#room%net@gw.example/bob" & !unavailable`, `type="unavailable" & from="#room%net@gw.example/carol"`, `code="110" & !unavailable`)
 		w.lineIn("#room", "nobody hears this")
 		w.expect()
 		w.lineIn("#next", "after")

@@ -121,6 +121,11 @@ func (r *room) presence(to component.JID, m *bridges.Member, codes []int) *compo
 	if m.Away {
 		o.Elem("", "show", "away")
 	}
+	if m.Avatar != "" && r.l.hasPictures() {
+		if p, _, _ := r.look(r.l, m.Avatar, nil); p.hash != "" {
+			xep.AppendPhoto(o, p.hash, true)
+		}
+	}
 	r.occupantID(o, m.Identity)
 	o.Start(xep.NSMUCUser, "x")
 	o.Start("", "item").Attr("affiliation", affiliationNames[m.Affiliation]).Attr("role", roleNames[m.Role])
@@ -256,13 +261,14 @@ func (r *room) each(f func(st *seat)) {
 func (r *room) showDifference(ev *bridges.Entered) {
 	for i := range ev.Members {
 		m := &ev.Members[i]
-		if old, ok := r.shown[m.Nick]; !ok || !sameLook(old, *m) {
+		if old, ok := r.shown[m.Nick]; !ok || r.anew || !sameLook(old, *m) {
 			r.each(func(st *seat) { r.send(r.presence(st.jid, m, nil)) })
 		}
 	}
 	for _, m := range r.missing(&ev.Self, ev.Members) {
 		r.each(func(st *seat) { r.send(r.absence(st.jid, &m, leave{})) })
 	}
+	r.anew = false
 	r.each(func(st *seat) { r.showSelf(st, &ev.Self) })
 	r.settleGap()
 }

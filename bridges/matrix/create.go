@@ -74,9 +74,11 @@ func (n *network) Knock(ref bridges.Ref, name, reason string) error {
 
 // knockError says of a refusal what it means for who wants to be let in.
 func knockError(err *bridges.Error) *bridges.Error {
-	if err.Kind == bridges.Forbidden || err.Kind == bridges.Unsupported {
-		err.Kind = bridges.Forbidden
+	switch err.Kind {
+	case bridges.Forbidden:
 		err.Text = "You cannot ask to be let into this room. " + err.Text
+	case bridges.Unsupported:
+		err.Text = "Your homeserver does not let anybody ask to be let into rooms."
 	}
 	return err
 }

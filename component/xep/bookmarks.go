@@ -23,10 +23,19 @@ func (b Bookmark) AppendTo(o *component.Out) {
 	o.Start(NSBookmarks, "conference").OptAttr("name", b.Name).Attr("autojoin", strconv.FormatBool(b.AutoJoin)).End()
 }
 
-// AppendBookmarkGet asks for the bookmark of a room.
+// AppendBookmarkGet asks for the bookmark of a room, or with none for one of any.
 func AppendBookmarkGet(o *component.Out, room component.JID) {
 	o.Start(NSPubSub, "pubsub").Start("", "items").Attr("node", NSBookmarks)
+	if room.IsZero() {
+		o.Attr("max_items", "1").End().End()
+		return
+	}
 	o.Start("", "item").Attr("id", room.String()).End().End().End()
+}
+
+// HasBookmarks tells whether there are any in an answer.
+func HasBookmarks(answer *component.Element) bool {
+	return answer.Child(NSPubSub, "pubsub").Child("", "items").Child("", "item") != nil
 }
 
 // FindBookmark is the bookmark of a room in an answer, as its user's clients wrote it;
@@ -42,11 +51,15 @@ func FindBookmark(answer *component.Element, room component.JID) *component.Elem
 }
 
 // AppendBookmarkSet stores a bookmark that write writes (XEP-0402 section 3.3): for the
-// user alone.
-func AppendBookmarkSet(o *component.Out, room component.JID, write func(*component.Out)) {
+// user alone or, where as tells that the list is there, as the user has set that up.
+func AppendBookmarkSet(o *component.Out, room component.JID, as bool, write func(*component.Out)) {
 	o.Start(NSPubSub, "pubsub").Start("", "publish").Attr("node", NSBookmarks).Start("", "item").Attr("id", room.String())
 	write(o)
 	o.End().End()
+	if as {
+		o.End()
+		return
+	}
 	o.Start("", "publish-options")
 	form := component.Form{Type: component.FormSubmit, Fields: []component.FormField{
 		component.TypeField(NSPubSub + "#publish-options"),
