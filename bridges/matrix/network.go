@@ -257,12 +257,13 @@ func (n *network) fetchProfile(ctx context.Context, cli *mautrix.Client) profile
 // the connection has ended.
 func (n *network) detach(ctx context.Context) {
 	n.mu.Lock()
-	n.cli, n.online = nil, false
+	n.online = false
 	n.mu.Unlock()
-	n.jobs.workers.Wait()
+	n.jobs.workers.Wait() // they still make requests, which fail
 	t := n.begin()
 	defer t.release()
 	n.mu.Lock()
+	n.cli = nil
 	for _, j := range n.jobs.queue {
 		t.fail(j.ref, errOffline())
 	}
