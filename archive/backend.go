@@ -166,6 +166,7 @@ type Query struct {
 	Nick          string // said by this nick only, whatever its case in ASCII
 	Occupant      string // said under this identity only
 	Self          bool   // said by the user only
+	NoBody        bool   // lines without a body only: changes of the subject, reactions
 	Last          bool   // the last lines of the range instead of the first
 	Limit         int
 }

@@ -103,6 +103,15 @@ type Befriender interface {
 	Unfriend(ref Ref, user UserID) error
 }
 
+// Blocker keeps people from reaching the user through whatever client: nothing they say
+// or do is reported. Where a driver's networks do, Info.Blocks is set.
+type Blocker interface {
+	// Block does so, or ends it; outcome Done or Failed.
+	Block(ref Ref, user UserID, blocked bool) error
+	// Blocked are those people, as Address.Name has them, sorted. Cheap.
+	Blocked() []string
+}
+
 // Decliner turns an invitation down; outcome Done or Failed.
 type Decliner interface {
 	Decline(ref Ref, room, reason string) error

@@ -60,8 +60,10 @@ type Info struct {
 	Prompt       string    // asked by jabber:iq:gateway: "Channel or nickname"
 	PromptDesc   string    // one sentence of help with it
 	FoldsCase    bool      // names that differ in the case of ASCII letters only are the same, on every network
+	Groups       string    // what people call groups of rooms: "spaces"; empty: its Networks are no Groupers
 	FixedNetwork NetworkID // set: there is one network and addresses leave it out
 	Addresses    bool      // everybody in a room shows an Address, which is the Identity, too: rooms are not anonymous
+	Blocks       bool      // networks keep a list of people the user hears nothing of (Blocker)
 }
 
 // NetworkInfo is a network the operator has listed.

@@ -46,8 +46,8 @@ type Message struct {
 	ReplyTo  *Reply
 	Thread   MessageID // the line a thread begins with
 	Files    []File    // Body is what is said about them, often nothing
-	Mentions []UserID  // people of the room whom the message is to reach, by name
 	Location *Location // Body is what is said about it, often nothing
+	Mentions []UserID  // people of the room whom the message is to reach, by name
 	Token    string    // of the user's own line, where it was sent with one and the network tells it; set or not with Ref
 
 	// Missing: what was said after that time and before this line is left out, as it was

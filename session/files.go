@@ -38,6 +38,11 @@ type piece struct {
 	thumb string // where the file's thumbnail can be read; empty: nowhere
 }
 
+// adorned tells whether it says more than its text.
+func (p *piece) adorned() bool {
+	return p.ReplyTo != nil || p.HTML != "" || p.Thread != "" || len(p.Mentions) > 0 || p.file != nil || p.Location != nil
+}
+
 // partSep stands before the number of a message's part in the name of all but the
 // first: the network knows the whole only.
 const partSep = "|"
@@ -70,10 +75,10 @@ func (s *Session) split(l *link, ev *bridges.Message, put []copied) []piece {
 	var out []piece
 	add := func(n int, body string, p piece) {
 		part := *ev
-		part.Files, part.Location, part.Body, part.HTML, part.Kind = nil, nil, body, "", bridges.Text
+		part.Files, part.Location, part.Mentions, part.Body, part.HTML, part.Kind = nil, nil, nil, body, "", bridges.Text
 		part.ID, part.Replaces = partOf(ev.ID, n), partOf(ev.Replaces, n)
 		if p.file == nil && n > len(ev.Files) {
-			part.HTML, part.Kind, part.Location = ev.HTML, ev.Kind, ev.Location
+			part.HTML, part.Kind, part.Location, part.Mentions = ev.HTML, ev.Kind, ev.Location, ev.Mentions
 		}
 		if len(out) > 0 { // what is answered is told once
 			part.ReplyTo = nil

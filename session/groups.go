@@ -1,6 +1,8 @@
 package session
 
 import (
+	"cmp"
+	"context"
 	"strings"
 
 	"transportd/bridges"
@@ -51,9 +53,7 @@ func (s *Session) groupItems(l *link, entries []bridges.DirectoryEntry) []compon
 		if !e.Group {
 			item = component.Item{JID: s.m.roomJID(l.id, e.Name), Name: e.Title}
 		}
-		if item.Name == "" {
-			item.Name = e.Name
-		}
+		item.Name = cmp.Or(item.Name, e.Name)
 		items = append(items, item)
 	}
 	return items
@@ -67,6 +67,77 @@ func (s *Session) aboutGroup(st *component.Stanza, name string) {
 		Features:   []string{xep.NSDiscoInfo, xep.NSDiscoItems},
 	}
 	s.send(info.Reply(st))
+}
+
+// addGroups adds the command that lists groups of rooms, where networks have any.
+func (m *Manager) addGroups(c *component.Commands) {
+	name := m.info.Groups
+	if name == "" {
+		return
+	}
+	c.Add(component.Command{
+		Node: "groups", Verb: name, Name: "List your " + name, Args: []string{fieldRoom},
+		Help:    "lists the " + name + " you are in, or what is in the one whose address you write behind it.",
+		Targets: []component.AddressKind{component.AddressHost, component.AddressNetwork}, Allowed: m.admitted, Run: m.told(m.listGroups),
+	})
+}
+
+// listGroups lists the groups of rooms a user is in, or what is in one of them.
+func (m *Manager) listGroups(ctx context.Context, call *component.Call) (*component.Step, error) {
+	network, group := m.networkAt(call.To), ""
+	if text := call.Typed[fieldRoom]; text != "" {
+		_, addr, err := m.roomNamed(call.To, text)
+		if err != nil {
+			return nil, err
+		}
+		network, group = addr.Network, addr.Name
+	}
+	if m.peek(call.From.Bare()) == nil {
+		return nil, errNoNetwork()
+	}
+	got := make(chan []online, 1)
+	if err := m.inside(ctx, call.From, func(s *Session) { got <- s.onlineLinks(network) }); err != nil {
+		return nil, searchError(err)
+	}
+	var links []online
+	select {
+	case links = <-got:
+	default: // the session panicked over it
+	}
+	if len(links) == 0 {
+		return nil, errNoNetwork()
+	}
+	form := &component.Form{Type: component.FormResult, Title: "Your " + m.info.Groups, Reported: []component.FormField{
+		{Var: fieldRoom, Type: component.FieldJIDSingle, Label: "Address"},
+		{Var: "name", Type: component.FieldTextSingle, Label: "Name"},
+		{Var: "rooms", Type: component.FieldTextSingle, Label: "Holds rooms"},
+	}}
+	step := &component.Step{Form: form}
+	for _, l := range links {
+		grouper, ok := l.net.(bridges.Grouper)
+		if !ok {
+			continue
+		}
+		entries, err := grouper.Group(ctx, group)
+		if err != nil {
+			return nil, searchError(err)
+		}
+		for _, e := range entries {
+			if len(form.Items) == maxListed {
+				step.Note = "These are the first only."
+				break
+			}
+			form.Items = append(form.Items, []component.FormField{
+				{Var: fieldRoom, Values: []string{m.roomJID(l.id, e.Name).String()}},
+				{Var: "name", Values: []string{cmp.Or(e.Title, e.Name)}},
+				{Var: "rooms", Values: []string{yesNo(e.Group)}},
+			})
+		}
+	}
+	if len(form.Items) == 0 {
+		return component.Done("There are none."), nil
+	}
+	return step, nil
 }
 
 func errNoNetwork() *bridges.Error {

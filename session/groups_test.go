@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"transportd/bridges"
+	"transportd/component"
 )
 
 // itemsOf asks what an address lists under a node.
@@ -46,6 +47,10 @@ func TestGroups(t *testing.T) {
 					t.Errorf("%s of %s: %s", at.node, at.to, got)
 				}
 			}
+		}
+		got := w.command(component.AddressNetwork, "net@gw.example", "groups", "")
+		if !strings.Contains(got, "<value>#club%net@gw.example</value>") || !strings.Contains(got, "<value>The &lt;Club&gt;</value>") {
+			t.Errorf("the command answers %s", got)
 		}
 		if got := w.infoOf("#club%net@GW"); !strings.Contains(got, `category="hierarchy" type="branch"`) || strings.Contains(got, "conference") {
 			t.Errorf("a group is %s", got)

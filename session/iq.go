@@ -206,13 +206,18 @@ func (s *Session) personIQ(st *component.Stanza, addr bridges.Address) {
 		return
 	}
 	h := memberHandler(keyOf(st))
-	if h == nil {
+	items := keyOf(st) == iqKey{"get", xep.NSPubSub, "pubsub"}
+	if h == nil && !items {
 		s.refuse(st, component.NewStanzaError("cancel", "service-unavailable", ""))
 		return
 	}
 	l := s.existing(addr.Network)
 	if l == nil || !l.online() {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.Offline, "")))
+		return
+	}
+	if items {
+		s.getItems(st, l, s.persons[st.To.Local])
 		return
 	}
 	h(s, st, l, l.net.UserID(addr.Name))
@@ -254,6 +259,18 @@ func (s *Session) probeTime(st *component.Stanza, l *link, user bridges.UserID) 
 	})
 }
 
+// shownAvatar is the picture that was shown of the person a request is to; empty: none.
+func (s *Session) shownAvatar(st *component.Stanza, l *link, user bridges.UserID) string {
+	if r := s.rooms[st.To.Local]; r != nil {
+		m, _ := l.net.Member(r.id, user)
+		return m.Avatar
+	}
+	if p := s.persons[st.To.Local]; p != nil {
+		return p.avatar
+	}
+	return ""
+}
+
 // profile answers a vCard request with what the network tells of a person.
 func (s *Session) profile(st *component.Stanza, l *link, user bridges.UserID) {
 	profiler, ok := l.net.(bridges.Profiler)
@@ -261,11 +278,15 @@ func (s *Session) profile(st *component.Stanza, l *link, user bridges.UserID) {
 		s.refuse(st, StanzaError(bridges.NewError(bridges.Unsupported, "")))
 		return
 	}
+	shown := s.shownAvatar(st, l, user)
 	s.query(st, func(q *query) {
 		p, err := profiler.Profile(q.ctx, user)
 		var face picture
 		if err == nil {
-			face = s.fetchPicture(q.ctx, l.net, p.Avatar)
+			if shown != "" { // the one whose hash was told
+				p.Avatar = shown
+			}
+			face = s.fetchPicture(q.ctx, l, p.Avatar)
 		}
 		q.answer(err, func() *component.Out {
 			o := component.Result(st).Start(xep.NSVCard, "vCard")

@@ -65,8 +65,8 @@ type Manager struct {
 	store       Store
 	archive     *archive.Archive
 	files       Files
-	pictures    Pictures
-	kept        pictures
+	clean       Pictures // nil: no pictures are shown
+	pictures    *pictures
 	occupants   *occupantIDs
 	policy      func() *Policy
 	workers     chan struct{}
@@ -108,7 +108,8 @@ func NewManager(c Config) *Manager {
 		store:     c.Store,
 		archive:   c.Archive,
 		files:     c.Files,
-		pictures:  c.Pictures,
+		clean:     c.Pictures,
+		pictures:  newPictures(),
 		occupants: newOccupantIDs(c.OccupantKey),
 		policy:    c.Policy,
 		workers:   make(chan struct{}, c.Workers),

@@ -171,7 +171,7 @@ func (r *room) recordOlder(ev *bridges.Message, behind archive.Key) {
 			l.at = behind.Time().Add(time.Microsecond)
 		}
 		in := archive.Heard{NetID: string(part.ID), Named: part.ID != "", InPlace: true}
-		if part.ReplyTo != nil || part.HTML != "" || part.Thread != "" || len(part.Mentions) > 0 || part.file != nil || part.Location != nil {
+		if part.adorned() {
 			r.adorn(&l, &part, nil, nil)
 			in.Extra = l.extra
 		}

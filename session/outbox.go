@@ -20,7 +20,7 @@ const (
 	outboundTime = 30 * time.Minute
 	// outboundAgain is until what may not have arrived is tried again, and until it is
 	// looked what is too old.
-	outboundAgain = 30 * time.Second
+	outboundAgain = 5 * time.Second
 )
 
 // outbox is what the user says on a network that takes a line once (Caps.Once): stored

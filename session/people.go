@@ -14,11 +14,13 @@ import (
 
 // Bounds and times of people outside rooms.
 const (
-	maxPeople     = 5000        // of one user, in contact lists of networks or subscribed to
-	maxPersonName = 256         // bytes of what somebody is called
-	maxPersonText = 2000        // bytes of what somebody says of themselves
-	askAtOnce     = 20          // contacts the user is asked about in one go
-	askEvery      = time.Second // between two goes
+	maxPeople     = 5000 // of one user, in contact lists of networks or subscribed to
+	maxPersonName = 256  // bytes of what somebody is called
+	maxPersonText = 2000 // bytes of what somebody says of themselves
+	// maxPersonAvatar is how long the network's name for a picture is, in bytes.
+	maxPersonAvatar = 1000
+	askAtOnce       = 20          // contacts the user is asked about in one go
+	askEvery        = time.Second // between two goes
 	// A network tells of a contact first, and whether the contact is there a moment
 	// later: so long it is waited for.
 	presenceWait = 3 * time.Second
@@ -34,6 +36,10 @@ type person struct {
 	nick  string
 	text  string // of the presence, or of who asks
 	since int64  // of the absence, in seconds since 1970; 0: not known
+
+	avatar string // as bridges.Member.Avatar
+	pep    string // the hash of the picture as the user was told last, by an event
+	wanted bool   // the picture is being fetched
 
 	standing                          // what is stored
 	contact, asks                bool // as the network said last (bridges.Contact)
@@ -143,6 +149,9 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 	was := *p
 	p.l, p.contact, p.asks = l, true, ev.Asks
 	p.nick = cut(ev.Member.Nick, maxPersonName)
+	if p.avatar = ev.Member.Avatar; len(p.avatar) > maxPersonAvatar {
+		p.avatar = ""
+	}
 	switch {
 	case ev.Asks:
 		p.text = cut(ev.Text, maxPersonText)
@@ -166,7 +175,7 @@ func (s *Session) onContact(l *link, ev *bridges.Contact) {
 	if p.asks && p.receives && p.waits == nil { // the user has agreed before
 		s.accept(p)
 	}
-	if !fresh && (was.nick != p.nick || was.asks != p.asks) {
+	if !fresh && (was.nick != p.nick || was.asks != p.asks || was.avatar != p.avatar) {
 		s.showPerson(p)
 	}
 	if was.nick != p.nick && was.nick != "" && p.sends && len(s.renames) < maxPeople {

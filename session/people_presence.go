@@ -199,6 +199,9 @@ func (s *Session) onProbe(st *component.Stanza, addr bridges.Address) {
 		s.savePerson(p)
 	}
 	s.send(s.presenceOf(p, st.From))
+	if p.reachable() {
+		s.tellAvatar(p, st.From)
+	}
 }
 
 // onPresent is whether a person is there, as the network tells it. It is kept of
@@ -262,6 +265,7 @@ func (s *Session) presenceOf(p *person, to component.JID) *component.Out {
 	if p.nick != "" {
 		xep.AppendNick(o, p.nick)
 	}
+	s.appendPhoto(o, p)
 	place := bridges.Place{User: p.l.net.UserID(s.nameOf(p))}
 	s.personInfo(false, "", p.l.net.Capabilities(place)).Caps().AppendTo(o)
 	return o
@@ -273,7 +277,9 @@ func (s *Session) showPerson(p *person) {
 		return
 	}
 	if s.send(s.presenceOf(p, s.user)) {
-		p.told, p.shown = true, p.reachable()
+		if p.told, p.shown = true, p.reachable(); p.shown {
+			s.tellAvatar(p, s.user)
+		}
 	}
 }
 
@@ -313,6 +319,7 @@ func (l *link) peopleBack() {
 		l.hide = nil
 	}
 	l.showPeople(true)
+	l.s.nextPicture()
 }
 
 // peopleDown shows them as not reachable when the link has been down for a while.
@@ -332,7 +339,7 @@ func (l *link) peopleDown() {
 func (l *link) leavePeople() {
 	l.showPeople(false)
 	for _, p := range l.s.peopleOf(l) {
-		p.l, p.contact, p.asks, p.known, p.told, p.queued = nil, false, false, false, false, false
+		p.l, p.contact, p.asks, p.known, p.told, p.queued, p.wanted = nil, false, false, false, false, false, false
 		l.s.forgetPerson(p)
 	}
 }
@@ -343,6 +350,7 @@ func (s *Session) showPeopleAgain() {
 	s.markNext()
 	for _, l := range s.links {
 		for _, p := range s.peopleOf(l) {
+			p.pep = ""
 			s.showPerson(p)
 		}
 	}

@@ -54,6 +54,7 @@ type room struct {
 	reading    int                       // clients that wait for the archive
 	shown      map[string]bridges.Member // what clients were shown before a gap, by nick; nil: no gap
 	self       bridges.Member            // as last shown
+	faced      map[bridges.UserID]string // whose picture was shown, and which
 	sent       int                       // lines without an outcome
 	saying     chain                     // what the user says, where it refers to lines
 	older      older                     // what was said before the archive begins

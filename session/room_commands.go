@@ -48,6 +48,8 @@ func (m *Manager) AddCommands(c *component.Commands) {
 	add("defaults", "Settings of rooms without their own, and of chats", "sets what you get in rooms you have not set up: whether they are recorded, and whether you stay in them; and whether you are told what you write to people elsewhere.",
 		[]string{fieldRecord, fieldKeep, fieldOwn}, m.askDefaults)
 	m.addQuit(c)
+	m.addGroups(c)
+	m.addBlock(c)
 	m.addKnock(c)
 	m.addDriverCommands(c)
 	c.Add(component.Command{

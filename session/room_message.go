@@ -154,6 +154,9 @@ func (r *room) onMessage(ev *bridges.Message) {
 		return
 	}
 	r.heard(ev)
+	if !ev.Replay {
+		r.face(&ev.From)
+	}
 }
 
 // heard stores and shows a line from the network.
@@ -192,7 +195,7 @@ func (r *room) hearPart(ev *piece, replaces, answers *line) {
 	if refersToLines(&caps) {
 		l.net, in.Named = ev.ID, true
 	}
-	if replaces != nil || ev.ReplyTo != nil || ev.HTML != "" || ev.Thread != "" || len(ev.Mentions) > 0 || ev.file != nil || ev.Location != nil {
+	if replaces != nil || ev.adorned() {
 		r.adorn(&l, ev, replaces, answers)
 	}
 	if caps.Read && !l.self {

@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"transportd/bridges"
-	"transportd/component"
 )
 
 // painted is a world whose pictures can be shown; fetched are those that were.
@@ -20,7 +19,7 @@ func painted(t *testing.T, f func(w *world, fetched *[]string)) {
 	t.Helper()
 	scenario(t, func(w *world) {
 		var fetched []string
-		w.m.pictures = func(_ context.Context, r io.Reader) ([]byte, string, error) {
+		w.m.clean = func(_ context.Context, r io.Reader) ([]byte, string, error) {
 			raw, err := io.ReadAll(r)
 			fetched = append(fetched, strings.TrimPrefix(string(raw), "file "))
 			if strings.Contains(string(raw), "bomb") {
@@ -80,33 +79,20 @@ func TestRoomPictureThatIsNone(t *testing.T) {
 		w.expect(`code="110"`, `<subject`)
 		w.from("<iq type='get' id='v' from='ALICE/a' to='#room%net@GW'><vCard xmlns='vcard-temp'/></iq>")
 		w.expect(`type="result" & <FN>The Room & !PHOTO`)
-		if len(*fetched) != 3 {
+		if len(*fetched) != 1 { // it is not tried again for a while
 			t.Errorf("fetched are %q", *fetched)
 		}
 		w.from("<iq type='get' id='v' from='ALICE/a' to='#nowhere%net@GW'><vCard xmlns='vcard-temp'/></iq>")
 		w.expect(`type="error" & <item-not-found`)
-		w.m.pictures = func(context.Context, io.Reader) ([]byte, string, error) { panic("a fault of a decoder") }
+		w.m.clean = func(context.Context, io.Reader) ([]byte, string, error) { panic("a fault of a decoder") }
 		w.from("<presence from='ALICE/c' to='#room%net@GW/alice'>" + muc + "</presence>")
 		w.expect(`code="110"`, `<subject`)
+		w.say(&bridges.RoomInfo{Room: "#room", Name: "The Room", Avatar: "another"})
+		w.expect(`/a" & code="104"`, `/b" & code="104"`, `/c" & code="104"`)
+		if n := w.m.Stats().Panics; n != 1 {
+			t.Errorf("%d panics", n)
+		}
 		w.line("bob", "still here")
 		w.expect(`/a" & still here`, `/b" & still here`, `/c" & still here`)
 	})
-}
-
-// Pictures that are kept are bounded by their size.
-func TestPicturesAreBounded(t *testing.T) {
-	var c pictures
-	user := component.JID{Local: "alice", Domain: "home.example"}
-	for i := range 10 {
-		c.put(pictureKey{user, fmt.Sprint(i)}, picture{data: make([]byte, maxPictures/4)})
-	}
-	if c.size > maxPictures || len(c.byKey) != 4 || len(c.order) != 4 {
-		t.Errorf("%d bytes in %d pictures", c.size, len(c.byKey))
-	}
-	if _, ok := c.get(pictureKey{user, "9"}); !ok {
-		t.Error("the last is not there")
-	}
-	if _, ok := c.get(pictureKey{component.JID{Local: "bob"}, "9"}); ok {
-		t.Error("it is another user's")
-	}
 }

@@ -121,6 +121,11 @@ func (r *room) presence(to component.JID, m *bridges.Member, codes []int) *compo
 	if m.Away {
 		o.Elem("", "show", "away")
 	}
+	if m.Avatar != "" && r.l.hasPictures() {
+		if p, _, _ := r.look(r.l, m.Avatar, nil); p.hash != "" {
+			xep.AppendPhoto(o, p.hash, true)
+		}
+	}
 	r.occupantID(o, m.Identity)
 	o.Start(xep.NSMUCUser, "x")
 	o.Start("", "item").Attr("affiliation", affiliationNames[m.Affiliation]).Attr("role", roleNames[m.Role])

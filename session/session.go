@@ -32,6 +32,7 @@ type Session struct {
 	kept []keptMessage
 	private
 	people
+	faces       faces
 	keptCut     int
 	owed        []func() *component.Out // errors and goodbyes that wait for the stream
 	accounts    []StoredAccount
@@ -116,7 +117,7 @@ func (s *Session) handle(in input) {
 // links closed, registered accounts opened again. Other users notice nothing.
 func (s *Session) crash() {
 	rooms, links := s.rooms, s.links
-	s.rooms, s.links, s.contacts, s.toAsk, s.roster, s.bookmarks = nil, nil, nil, nil, roster{}, bookmarks{}
+	s.rooms, s.links, s.contacts, s.toAsk, s.roster, s.faces, s.bookmarks = nil, nil, nil, nil, roster{}, faces{}, bookmarks{}
 	s.m.stats.rooms.Add(-int64(len(rooms)))
 	for _, l := range links {
 		s.guarded(func() { l.abandon("The gateway had a problem; please try again.") })

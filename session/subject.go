@@ -124,11 +124,11 @@ func (r *room) recordMissedSubject(s *bridges.Subject) {
 	}
 }
 
-// Where a subject is looked for that may have been heard when it was set: clocks
-// differ.
+// Where a subject is looked for that may have been heard when it was set: so far clocks
+// may differ, and so many changes of the subject and reactions are looked at.
 const (
-	subjectBefore = 5 * time.Minute
-	subjectLines  = 2000
+	subjectSpan  = 5 * time.Minute
+	subjectLines = 2000
 )
 
 // missedSubject tells whether a subject was set behind the first line that the user
@@ -141,7 +141,7 @@ func (m *Manager) missedSubject(ctx context.Context, room *archive.Query, s *bri
 		return false, err
 	}
 	q = *room
-	q.From, q.Limit = s.At.Add(-subjectBefore).UnixMicro(), subjectLines
+	q.From, q.To, q.NoBody, q.Limit = s.At.Add(-subjectSpan).UnixMicro(), s.At.Add(subjectSpan).UnixMicro(), true, subjectLines
 	lines, _, err := m.archive.Lines(ctx, &q)
 	if err != nil {
 		return false, err

@@ -56,7 +56,7 @@ func (c *chaos) op() archive.Op {
 	}
 	switch n := c.IntN(20); {
 	case n < 10 || len(c.keys) == 0:
-		l := archive.Line{Key: archive.Key{At: c.at, Tie: c.Uint32()}, Nick: pick(c, []string{"Bob", "eve"}), Body: fmt.Sprint("line ", c.at),
+		l := archive.Line{Key: archive.Key{At: c.at, Tie: c.Uint32()}, Nick: pick(c, []string{"Bob", "eve"}), Body: pick(c, []string{"", fmt.Sprint("line ", c.at), fmt.Sprint("line ", c.at)}),
 			ID: pick(c, []string{"", "id" + fmt.Sprint(c.IntN(5))}), NetID: pick(c, []string{"", "n"}), Occupant: pick(c, []string{"", "o"}),
 			Extra: pick(c, [][]byte{nil, []byte("<x/>")})}
 		if room.Owner == "" {
@@ -121,7 +121,7 @@ func (c *chaos) query() archive.Query {
 	}
 	for _, set := range []func(){
 		func() { q.After = key() }, func() { q.Before = key() }, func() { q.From = key().At }, func() { q.To = key().At },
-		func() { q.Nick = "bob" }, func() { q.Self = true }, func() { q.Occupant = "o" },
+		func() { q.Nick = "bob" }, func() { q.Self = true }, func() { q.Occupant = "o" }, func() { q.NoBody = true },
 	} {
 		if c.IntN(5) == 0 {
 			set()

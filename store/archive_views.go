@@ -100,6 +100,9 @@ func (p *part) where() (string, []any) {
 	if p.Occupant != "" {
 		add("occupant = ?", p.Occupant)
 	}
+	if p.NoBody {
+		add("body = ''")
+	}
 	if p.Self {
 		add("self = 1")
 	}

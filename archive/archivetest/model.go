@@ -194,7 +194,7 @@ func (d *Model) ArchiveLines(_ context.Context, q *archive.Query) ([]archive.Lin
 		for i := range d.lines[room] {
 			l := &d.lines[room][i]
 			if !d.sees(room, q.User, l) || !q.After.IsZero() && l.Compare(q.After) <= 0 || !q.Before.IsZero() && l.Compare(q.Before) >= 0 ||
-				q.From != 0 && l.At < q.From || q.To != 0 && l.At > q.To || q.Nick != "" && !strings.EqualFold(l.Nick, q.Nick) || q.Occupant != "" && l.Occupant != q.Occupant || q.Self && !l.Self {
+				q.From != 0 && l.At < q.From || q.To != 0 && l.At > q.To || q.Nick != "" && !strings.EqualFold(l.Nick, q.Nick) || q.Occupant != "" && l.Occupant != q.Occupant || q.Self && !l.Self || q.NoBody && l.Body != "" {
 				continue
 			}
 			out = append(out, *l)

@@ -33,6 +33,7 @@ type Script struct {
 	About     map[string]*bridges.RoomInfo
 	Directory []bridges.DirectoryEntry
 	Outcasts  []bridges.ListEntry
+	Blocked   []string // on networks with Contacts
 	// Creates: what is asked for is noted where rooms may be made.
 	Creates bool
 	// Settings are those of every room.
@@ -54,7 +55,7 @@ type Script struct {
 
 // NewScript makes the driver.
 func NewScript() *Script {
-	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text", FoldsCase: true}}
+	return &Script{info: bridges.Info{Type: "script", Name: "Script", RoomType: "text", Groups: "clubs", FoldsCase: true, Blocks: true}}
 }
 
 // Info implements bridges.Driver.

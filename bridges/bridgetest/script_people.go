@@ -52,6 +52,20 @@ func (n *scriptAccount) Knock(ref bridges.Ref, room, reason string) error {
 	})
 }
 
+// Block implements bridges.Blocker. "nobody" does not exist.
+func (n *scriptAccount) Block(ref bridges.Ref, user bridges.UserID, blocked bool) error {
+	return n.act(fmt.Sprintf("block %s %t", user, blocked), func() {
+		if user == "nobody" {
+			n.emit(&bridges.Failed{Ref: ref, Err: bridges.NewError(bridges.NotFound, "There is no such person.")})
+			return
+		}
+		n.emit(&bridges.Done{Ref: ref})
+	})
+}
+
+// Blocked implements bridges.Blocker.
+func (n *scriptAccount) Blocked() []string { return slices.Clone(n.d.Blocked) }
+
 // SetTyping implements bridges.Typist.
 func (n *ScriptNet) SetTyping(at bridges.Place, on bool) error {
 	return n.act(fmt.Sprintf("typing %s%s %t", at.Room, at.User, on), func() {})

@@ -300,6 +300,7 @@ func (rc *recovery) nickRefused(n *network, p *pending, _ *bridges.Error) bool {
 // Words by which services tell how a login went. They have no codes.
 var (
 	saysYes     = []string{"identified", "accepted", "logged in", "recognized", "recognised"}
+	saysNotYet  = []string{"not identified", "not logged in", "not recognized", "not recognised", "not accepted"}
 	saysNo      = []string{"incorrect", "invalid", "wrong", "registered", "denied", "failed", "not correct"}
 	saysUnknown = []string{"unknown command", "invalid command", "no such command", "not recognized"}
 )
@@ -312,7 +313,8 @@ func saysAny(text string, words []string) bool {
 // heard listens to services while something is expected of them, and tells
 // whether the line needs no further handling.
 func (rc *recovery) heard(n *network, l *line) bool {
-	if rc.stage == stageNone || !n.support.CaseMapping.Equal(l.Nick(), n.route.link.NickServ) {
+	services, _, _ := strings.Cut(n.route.link.NickServ, "@") // "NickServ@services.example.net"
+	if rc.stage == stageNone || !n.support.CaseMapping.Equal(l.Nick(), services) {
 		return false
 	}
 	text := plainText(l.Last())
@@ -333,16 +335,29 @@ func (rc *recovery) heard(n *network, l *line) bool {
 }
 
 func (rc *recovery) identified(n *network, text string) {
-	switch {
-	case strings.Contains(strings.ToLower(text), "please"), strings.Contains(strings.ToLower(text), "/msg"):
-		// the reminder that the nick is registered; the answer is still to come
-	case saysAny(text, saysYes):
+	switch yes, answers := loginAnswer(text); {
+	case !answers:
+	case yes:
 		n.login = or(n.login, n.services())
 		rc.regain(n)
-	case saysAny(text, saysNo):
+	default:
 		rc.denied = text
 		rc.regain(n)
 	}
+}
+
+// loginAnswer reads what services say to IDENTIFY. The reminder that the nick is
+// registered is no answer: that is still to come.
+func loginAnswer(text string) (yes, answers bool) {
+	switch {
+	case saysAny(text, []string{"please", "/msg"}):
+		return false, false
+	case saysAny(text, saysNotYet):
+		return false, true
+	case saysAny(text, saysYes):
+		return true, true
+	}
+	return false, saysAny(text, saysNo)
 }
 
 // onMonitored and the others are what MONITOR and WATCH tell of the nick

@@ -176,3 +176,52 @@ func TestSecondRefusalOfABan(t *testing.T) {
 		t.Errorf("invitation: %+v", err)
 	}
 }
+
+func TestWordsOfServices(t *testing.T) {
+	for text, want := range map[string]string{
+		"Password accepted - you are now recognized.":                      "yes",
+		"You are now identified for alice.":                                "yes",
+		"You are now logged in as alice.":                                  "yes",
+		"You are already logged in as alice.":                              "yes",
+		"Password incorrect.":                                              "no",
+		"Invalid password for alice.":                                      "no",
+		"Your nick isn't registered.":                                      "no",
+		"You are not logged in.":                                           "no",
+		"Your password was not accepted.":                                  "no",
+		"This nickname is registered. Please choose a different nickname.": "",
+		"You have not identified: type /msg NickServ IDENTIFY password":    "",
+		"Welcome to the network.":                                          "",
+	} {
+		got := ""
+		if yes, answers := loginAnswer(text); yes {
+			got = "yes"
+		} else if answers {
+			got = "no"
+		}
+		if got != want {
+			t.Errorf("%q is %q", text, got)
+		}
+	}
+}
+
+// Services may be named with their server, so that nobody else gets the password.
+func TestServicesNamedWithTheirServer(t *testing.T) {
+	to := make(chan string, 4)
+	w := open(t, setup{
+		server: irctest.Config{NoCap: true}, link: LinkConfig{NickServ: "NickServ@services.test"}, settings: map[string]string{"password": "secret"},
+		hooks: func(s *irctest.Server) {
+			s.Hook("PRIVMSG", func(c *irctest.Client, m irctest.Msg) bool {
+				to <- m.Param(0)
+				c.Send(":NickServ!s@services.test NOTICE alice :Password accepted - you are now recognized.")
+				return true
+			})
+		},
+	})
+	w.fence()
+	if text, err := w.connection(); err != nil || !strings.Contains(text, "Account: alice") {
+		t.Errorf("%s, %v", text, err)
+	}
+	if target := <-to; target != "NickServ@services.test" || len(to) > 0 {
+		t.Errorf("the password went to %s, and to %d more", target, len(to))
+	}
+}

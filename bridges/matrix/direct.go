@@ -62,6 +62,9 @@ func readDirects(raw []byte) map[id.RoomID]id.UserID {
 // accountData takes what the user's clients keep at the homeserver.
 func (t *turn) accountData(events []*event.Event) {
 	for _, ev := range events {
+		if ev.Type.Type == event.AccountDataIgnoredUserList.Type {
+			t.ignores(ev.Content.VeryRaw)
+		}
 		if ev.Type.Type != event.AccountDataDirectChats.Type {
 			continue
 		}
@@ -84,7 +87,7 @@ func (t *turn) updateContacts() {
 			continue
 		}
 		c := now[user]
-		if c == nil || r.Last > n.rooms[c.room].Last || r.Last == n.rooms[c.room].Last && rid > c.room {
+		if c == nil || n.carriesBefore(user, r, n.rooms[c.room]) {
 			face := r.Faces[user]
 			now[user] = &contact{room: rid, nick: person(user, face.Name).Nick, avatar: face.Avatar, last: r.Last}
 		}
@@ -106,6 +109,19 @@ func (t *turn) updateContacts() {
 	for _, user := range fresh {
 		n.wonder(user)
 	}
+}
+
+// carriesBefore tells whether of two direct rooms with somebody the first carries the chat:
+// that in which something was said last or, where that is the same moment, that which does
+// so now. mu is held.
+func (n *network) carriesBefore(user id.UserID, a, b *room) bool {
+	if a.Last != b.Last {
+		return a.Last > b.Last
+	}
+	if c := n.contacts[user]; c != nil && (c.room == a.id || c.room == b.id) {
+		return c.room == a.id
+	}
+	return a.id > b.id
 }
 
 // forTwo tells whether a room has two people, of whom one may still have to come.
@@ -141,7 +157,7 @@ func (t *turn) invited(rid id.RoomID, state []*event.Event) {
 			}
 		}
 	}
-	if inv.By == "" {
+	if inv.By == "" || n.ignoring(inv.By) {
 		return
 	}
 	inv.ByName = cutBytes(faces[inv.By], maxTitle)

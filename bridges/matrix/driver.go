@@ -38,7 +38,7 @@ func New(cfg Config) (*Driver, error) {
 // Info describes the driver.
 func (d *Driver) Info() bridges.Info {
 	return bridges.Info{
-		Type: "matrix", Name: "Matrix", RoomType: "text", FixedNetwork: theNetwork, Addresses: true,
+		Type: "matrix", Name: "Matrix", RoomType: "text", FixedNetwork: theNetwork, Addresses: true, Groups: "spaces", Blocks: true,
 		Prompt:     "Matrix ID, room address or link",
 		PromptDesc: "A person, as in “@juliet:example.org”, a room, as in “#balcony:example.org”, or a matrix.to link.",
 	}

@@ -24,7 +24,7 @@ func (t *turn) ephemeral(r *room, ev *event.Event) {
 	case "m.typing":
 		var now []id.UserID
 		for _, u := range o.strs("user_ids") {
-			if user := id.UserID(u); user != n.creds.user && len(now) < maxFaces {
+			if user := id.UserID(u); user != n.creds.user && !n.ignored[user] && len(now) < maxFaces {
 				now = append(now, user)
 			}
 		}
@@ -43,7 +43,7 @@ func (t *turn) ephemeral(r *room, ev *event.Event) {
 	case "m.receipt":
 		for line := range o {
 			for user := range o.obj(line).obj("m.read") {
-				if who := id.UserID(user); who != n.creds.user && (r.people[who] != nil || place.User != "") && strings.HasPrefix(line, "$") {
+				if who := id.UserID(user); who != n.creds.user && !n.ignored[who] && (r.people[who] != nil || place.User != "") && strings.HasPrefix(line, "$") {
 					t.emit(&bridges.Read{Place: place, From: n.memberOf(r, who), ID: bridges.MessageID(line)})
 				}
 			}

@@ -32,7 +32,13 @@ func (t *turn) timeline(ctx context.Context, r *room, ev *event.Event) (changed 
 	}
 	n.mu.Lock()
 	r.wrote(ev.ID, ev.Sender)
+	if t.takesOver(r, ev) {
+		n.contacts[n.directs[r.id]].room = r.id
+	}
 	place, reported := n.place(r)
+	if !reported && n.besideChat(r) {
+		place, reported = bridges.Place{User: bridges.UserID(n.directs[r.id])}, true
+	}
 	told := r.echoed(ev.ID)
 	n.mu.Unlock()
 	if told || t.echo(r, place, ev) {
@@ -42,7 +48,7 @@ func (t *turn) timeline(ctx context.Context, r *room, ev *event.Event) (changed 
 		return t.saw(r, ev) // said before the gateway was there
 	}
 	if !reported {
-		if ev.Timestamp > r.Last && readContent(ev.Type.Type, ev.Content.VeryRaw).What == contentMessage {
+		if ev.Timestamp > r.Last && isLine(ev) {
 			r.Last = ev.Timestamp
 			return true
 		}
@@ -50,6 +56,34 @@ func (t *turn) timeline(ctx context.Context, r *room, ev *event.Event) (changed 
 	}
 	t.report(ctx, r, place, ev)
 	return t.saw(r, ev)
+}
+
+// isLine tells whether an event says something, as far as can be seen from outside.
+func isLine(ev *event.Event) bool {
+	what := readContent(ev.Type.Type, ev.Content.VeryRaw).What
+	return what == contentMessage || what == contentEncrypted
+}
+
+// takesOver tells whether a direct room carries the chat from this line on: another one
+// has so far, in which nothing was said since. The turn and mu are held.
+func (t *turn) takesOver(r *room, ev *event.Event) bool {
+	if t.first || !t.n.besideChat(r) || !isLine(ev) {
+		return false
+	}
+	carries := t.n.rooms[t.n.contacts[t.n.directs[r.id]].room]
+	if carries == nil || ev.Timestamp > carries.Last {
+		return true
+	}
+	// An echo may come with what was said after it.
+	return ev.Timestamp == carries.Last && ev.Sender != t.n.creds.user
+}
+
+// besideChat tells whether a direct room is another one than that which carries the chat
+// with the same person: what is said in it belongs there, too, unless it is entered. mu is
+// held.
+func (n *network) besideChat(r *room) bool {
+	c := n.contacts[n.directs[r.id]]
+	return c != nil && c.room != r.id && !r.open && r.forTwo() && r.Moved == ""
 }
 
 // saw notes that the session has been told of an event.
@@ -61,6 +95,9 @@ func (t *turn) saw(r *room, ev *event.Event) bool {
 
 // report tells the session what an event says.
 func (t *turn) report(ctx context.Context, r *room, place bridges.Place, ev *event.Event) {
+	if t.n.ignoring(ev.Sender) {
+		return
+	}
 	if ev.Type.Type == event.EventRedaction.Type {
 		t.redaction(ctx, r, place, ev)
 		return

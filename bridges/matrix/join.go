@@ -410,6 +410,9 @@ func (t *turn) messages(ctx context.Context, r *room, events []*event.Event) []*
 			}
 			continue
 		}
+		if n.ignoring(ev.Sender) {
+			continue
+		}
 		plain, _ := t.opened(ctx, r, ev)
 		c := readEvent(plain)
 		if c.What == contentEncrypted {

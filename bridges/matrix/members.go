@@ -34,8 +34,11 @@ func (n *network) memberOf(r *room, user id.UserID) bridges.Member {
 	m := person(user, "")
 	m.Nick = r.nickOf(user)
 	membership := "leave"
-	if r.people[user] != nil || user == n.creds.user {
+	if p := r.people[user]; p != nil || user == n.creds.user {
 		membership = "join"
+		if p != nil {
+			m.Avatar = p.avatar
+		}
 	}
 	m.Role, m.Affiliation = r.powers().standing(user, membership, r.public())
 	return m
@@ -108,6 +111,8 @@ func (t *turn) enter(r *room, user id.UserID, p profile) {
 		if len(changes) > 0 && changes[0].User == user {
 			changes = changes[1:]
 		}
+	} else if was.avatar != p.Avatar && r.open {
+		t.emit(&bridges.Updated{Room: bridges.RoomID(r.id), Member: t.n.memberOf(r, user), Self: user == t.n.creds.user})
 	}
 	t.renamed(r, changes)
 }

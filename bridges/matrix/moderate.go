@@ -123,47 +123,84 @@ func (n *network) SetRole(ref bridges.Ref, room bridges.RoomID, nick string, rol
 }
 
 // SetAffiliation implements bridges.RoleSetter. An outcast is banned; all else is a
-// level of power, and takes a ban back.
+// level of power, and takes a ban back. Where only those who are invited can enter, a
+// member is invited, and who is to be none is removed.
 func (n *network) SetAffiliation(ref bridges.Ref, room bridges.RoomID, target string, a bridges.Affiliation, reason string) error {
 	return n.changes(ref, room, func(ctx context.Context, w *watch) error {
 		user, err := n.named(room, target)
 		if err != nil {
 			return err
 		}
+		level := func(p *powers) (int64, *bridges.Error) {
+			return p.levelForAffiliation(user, a, p.level(n.creds.user))
+		}
 		rid := id.RoomID(room)
-		if a == bridges.AffiliationOutcast {
-			if e := n.may(room, func(p *powers) *bridges.Error { return p.mayBan(n.creds.user, user) }); e != nil {
-				return e
+		var now event.Membership
+		if a <= bridges.AffiliationMember {
+			if now, err = n.membershipOf(ctx, rid, user); err != nil {
+				return err
 			}
-			if banned, e := n.isBanned(ctx, rid, user); e != nil || banned {
+		}
+		inside := now == event.MembershipJoin || now == event.MembershipInvite
+		switch {
+		case a == bridges.AffiliationOutcast && now == event.MembershipBan:
+			return nil
+		case a == bridges.AffiliationOutcast:
+			if e := n.may(room, func(p *powers) *bridges.Error { return p.mayBan(n.creds.user, user) }); e != nil {
 				return e
 			}
 			w.membership(user, event.MembershipBan)
 			_, e := n.client().BanUser(ctx, rid, &mautrix.ReqBanUser{UserID: user, Reason: reason})
 			return e
-		}
-		if a == bridges.AffiliationNone || a == bridges.AffiliationMember {
-			if banned, e := n.isBanned(ctx, rid, user); e != nil || banned {
-				if e == nil {
-					w.membership(user, event.MembershipLeave)
-					_, e = n.client().UnbanUser(ctx, rid, &mautrix.ReqUnbanUser{UserID: user, Reason: reason})
-				}
+		case now == event.MembershipBan:
+			w.membership(user, event.MembershipLeave)
+			if _, e := n.client().UnbanUser(ctx, rid, &mautrix.ReqUnbanUser{UserID: user, Reason: reason}); e != nil {
 				return e
 			}
+		case a == bridges.AffiliationNone && inside && n.closed(room):
+			if e := n.empower(ctx, w, room, user, level); e != nil {
+				return e
+			}
+			if e := n.may(room, func(p *powers) *bridges.Error { return p.mayKick(n.creds.user, user) }); e != nil {
+				return e
+			}
+			w.membership(user, event.MembershipLeave, event.MembershipBan)
+			_, e := n.client().KickUser(ctx, rid, &mautrix.ReqKickUser{UserID: user, Reason: reason})
+			return e
 		}
-		return n.empower(ctx, w, room, user, func(p *powers) (int64, *bridges.Error) {
-			return p.levelForAffiliation(user, a, p.level(n.creds.user))
-		})
+		if a == bridges.AffiliationMember && !inside && n.closed(room) {
+			w.membership(user, event.MembershipInvite, event.MembershipJoin)
+			_, e := n.client().InviteUser(ctx, rid, &mautrix.ReqInviteUser{UserID: user, Reason: reason})
+			return e
+		}
+		if now == event.MembershipBan {
+			return nil
+		}
+		return n.empower(ctx, w, room, user, level)
 	})
 }
 
-func (n *network) isBanned(ctx context.Context, room id.RoomID, user id.UserID) (bool, error) {
+// closed tells whether only those who are let in can enter.
+func (n *network) closed(room bridges.RoomID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.rooms[id.RoomID(room)]
+	return r != nil && !r.public()
+}
+
+// membershipOf asks what somebody is to a room; who never was anything has left.
+func (n *network) membershipOf(ctx context.Context, room id.RoomID, user id.UserID) (event.Membership, error) {
 	var m event.MemberEventContent
 	err := n.client().StateEvent(ctx, room, event.StateMember, string(user), &m)
 	if e := failure(ctx, err); e != nil && e.Kind == bridges.NotFound {
-		return false, nil
+		return event.MembershipLeave, nil
 	}
-	return m.Membership == event.MembershipBan, err
+	return m.Membership, err
+}
+
+func (n *network) isBanned(ctx context.Context, room id.RoomID, user id.UserID) (bool, error) {
+	now, err := n.membershipOf(ctx, room, user)
+	return now == event.MembershipBan, err
 }
 
 // may judges whether the user may do something, so that a refusal says why.

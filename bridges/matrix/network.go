@@ -53,6 +53,7 @@ type network struct {
 	// those people, with the room that carries the chat.
 	directs  map[id.RoomID]id.UserID
 	contacts map[id.UserID]*contact
+	ignored  map[id.UserID]bool            // of whom nothing is reported
 	curious  []id.UserID                   // contacts of whom it is to be asked whether they are there
 	present  map[id.UserID]bool            // contacts of whom that is known
 	waiting  map[id.RoomID][]chan struct{} // for a room to be in an answer
@@ -99,7 +100,7 @@ func (n *network) reset() {
 	n.belongs = nil
 	n.invites, n.knocks, n.bans = map[id.RoomID]*invite{}, map[id.RoomID]string{}, map[id.RoomID]bool{}
 	n.directs, n.contacts = map[id.RoomID]id.UserID{}, map[id.UserID]*contact{}
-	n.curious, n.present = nil, map[id.UserID]bool{}
+	n.curious, n.present, n.ignored = nil, map[id.UserID]bool{}, nil
 	n.waiting, n.sent, n.echoes = map[id.RoomID][]chan struct{}{}, map[string]*sending{}, map[string]echo{}
 	n.jobs.queue, n.jobs.busy = nil, map[string]bool{}
 	n.watches = nil
@@ -200,7 +201,7 @@ func (n *network) saveTokens(ctx context.Context, refresh, access string, expire
 
 // restore reads what is stored. The turn is held.
 func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) error {
-	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateRoom, stateSeen, stateInvite, stateUnread, stateKnock); err != nil {
+	if err := t.load(ctx, stateSync, stateSelf, stateDirect, stateIgnored, stateRoom, stateSeen, stateInvite, stateUnread, stateKnock); err != nil {
 		return err
 	}
 	stored := t.loaded
@@ -240,6 +241,7 @@ func (n *network) restore(ctx context.Context, t *turn, cli *mautrix.Client) err
 		}
 	}
 	n.directs = readDirects(stored[stateDirect])
+	n.ignored = readIgnored(stored[stateIgnored])
 	return nil
 }
 
@@ -257,9 +259,9 @@ func (n *network) fetchProfile(ctx context.Context, cli *mautrix.Client) profile
 // the connection has ended.
 func (n *network) detach(ctx context.Context) {
 	n.mu.Lock()
-	n.online = false
+	n.online = false // who is at work goes on with the client until it is refused
 	n.mu.Unlock()
-	n.jobs.workers.Wait() // they still make requests, which fail
+	n.jobs.workers.Wait()
 	t := n.begin()
 	defer t.release()
 	n.mu.Lock()

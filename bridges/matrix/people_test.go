@@ -3,6 +3,7 @@ package matrix
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -63,6 +64,46 @@ func TestAskedForChat(t *testing.T) {
 	l.ok(l.net.Unfriend(ref, bridges.UserID(bob.ID)))
 	want(l, "the end of it", func(c *bridges.Contact) bool { return c.Gone && c.Member.ID == bridges.UserID(bob.ID) })
 	chat.WaitMember(t, alice, "leave")
+}
+
+// TestSeveralChats: of several direct rooms with somebody that carries the chat in which
+// something was said last, from that line on; the other can be entered as a room.
+func TestSeveralChats(t *testing.T) {
+	srv := matrixtest.New(t)
+	bob, alice := srv.User("bob"), srv.User("alice")
+	one, two := bob.Direct(alice), bob.Direct(alice)
+	alice.Join(one)
+	alice.Join(two)
+	alice.SetData(nil, "m.direct", map[string]any{bob.ID: []string{one.ID, two.ID}})
+	l := openLink(t, srv, Config{}, nil).online()
+	want(l, "bob", func(c *bridges.Contact) bool { return c.Member.ID == bridges.UserID(bob.ID) && !c.Gone })
+	for i, r := range []*matrixtest.Room{one, two, one, two} {
+		text := fmt.Sprint("line ", i)
+		bob.Say(r, text)
+		if m := l.heard(text); m.Place != with(bob) {
+			t.Errorf("%q is said at %+v", text, m.Place)
+		}
+		ref := l.say(with(bob), "answer "+text)
+		want(l, "the answer", func(m *bridges.Message) bool { return m.Ref == ref })
+		events := r.Events()
+		if last := events[len(events)-1]; !strings.Contains(string(last.Content), "answer "+text) {
+			t.Errorf("the answer to %q is not in its room, where the last is %s", text, last.Content)
+		}
+	}
+	l.join(one)
+	bob.Say(one, "in the room")
+	if m := l.heard("in the room"); m.Place != inRoom(one) {
+		t.Errorf("the room that was entered is silent: %+v", m)
+	}
+	bob.Say(two, "in the chat")
+	if m := l.heard("in the chat"); m.Place != with(bob) {
+		t.Errorf("the chat is silent: %+v", m)
+	}
+	for _, ev := range l.all() {
+		if c, ok := ev.(*bridges.Contact); ok && c.Gone {
+			t.Errorf("bob was gone: %+v", c)
+		}
+	}
 }
 
 // TestFirstLine: a line to somebody makes the room, once, and the answer comes from

@@ -26,7 +26,7 @@ func (n *network) wonder(user id.UserID) {
 	}
 	n.curious = append(n.curious, user)
 	if len(n.curious) == 1 {
-		if n.enqueue(&job{lane: laneCurious, run: n.askWhoIsThere}) != nil {
+		if n.enqueue(&job{lane: laneCurious, run: n.askWhoIsThere, late: true}) != nil {
 			n.curious = nil
 		}
 	}

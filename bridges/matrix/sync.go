@@ -33,7 +33,7 @@ func filter(first bool) string {
 	}
 	raw, err := json.Marshal(map[string]any{
 		"presence":     map[string]any{"types": presence},
-		"account_data": map[string]any{"types": []string{"m.direct"}},
+		"account_data": map[string]any{"types": []string{"m.direct", "m.ignored_user_list"}},
 		"room": map[string]any{
 			"timeline":     map[string]any{"limit": lines, "lazy_load_members": true},
 			"state":        map[string]any{"lazy_load_members": true},
@@ -228,7 +228,7 @@ func (n *network) handle(ctx context.Context, resp *mautrix.RespSync) error {
 	if t.first { // all there is to know of them is in it
 		t.tellBelongs()
 	}
-	t.presences(resp.Presence.Events)
+	t.presences(n.heardOf(resp.Presence.Events))
 	n.mu.Lock()
 	n.since = resp.NextBatch
 	n.mu.Unlock()

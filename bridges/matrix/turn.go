@@ -119,6 +119,7 @@ func (t *turn) commit(ctx context.Context) error {
 const (
 	stateSync    = "sync"     // the token of the last answer that was handled
 	stateSelf    = "self"     // profile
+	stateIgnored = "ignored"  // the content of m.ignored_user_list
 	stateDirect  = "direct"   // the content of m.direct
 	stateRoom    = "room/"    // roomState, for each room the user is in
 	stateSeen    = "seen/"    // seenState, for each room that is reported

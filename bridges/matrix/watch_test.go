@@ -356,3 +356,52 @@ func TestInvitedAgain(t *testing.T) {
 		asked()
 	}
 }
+
+// TestMembersOfClosedRoom: where only those who are invited can enter, to make somebody a
+// member is to invite them, and to take that back is to remove them.
+func TestMembersOfClosedRoom(t *testing.T) {
+	srv := matrixtest.New(t)
+	alice, bob, carol := srv.User("alice"), srv.User("bob"), srv.User("carol")
+	r := alice.Create(matrixtest.RoomOptions{Preset: "private_chat"})
+	alice.Invite(r, bob, "")
+	bob.Join(r)
+	alice.SetPower(r, bob, 50)
+	l := openLink(t, srv, Config{}, nil).online()
+	at := l.join(r).Room
+	set := func(who *matrixtest.User, a bridges.Affiliation) {
+		t.Helper()
+		ref := l.nextRef()
+		l.ok(l.net.SetAffiliation(ref, at, who.ID, a, "so it is"))
+		if _, ok := l.outcome(ref).(*bridges.Done); !ok {
+			t.Fatalf("%s: %+v", who.ID, l.outcomes(ref))
+		}
+	}
+	member := func(who *matrixtest.User, want string) {
+		t.Helper()
+		got := ""
+		for _, ev := range r.Events() {
+			if ev.Type == "m.room.member" && ev.StateKey != nil && *ev.StateKey == who.ID {
+				got = readObject(ev.Content).str("membership")
+			}
+		}
+		if got != want {
+			t.Errorf("%s is %q, want %q", who.ID, got, want)
+		}
+	}
+	set(carol, bridges.AffiliationMember)
+	member(carol, "invite")
+	carol.Join(r)
+	set(carol, bridges.AffiliationMember) // is one
+	member(carol, "join")
+	set(bob, bridges.AffiliationMember) // was more
+	member(bob, "join")
+	set(bob, bridges.AffiliationNone)
+	member(bob, "leave")
+	set(carol, bridges.AffiliationOutcast)
+	member(carol, "ban")
+	set(carol, bridges.AffiliationNone)
+	member(carol, "leave")
+	set(carol, bridges.AffiliationOutcast)
+	set(carol, bridges.AffiliationMember)
+	member(carol, "invite")
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -50,15 +51,21 @@ func (k *killing) take(n *xmpptest.Node) {
 			k.in = true
 		}
 	case "message":
-		body, id := n.Find("message/body"), n.Find("message/stanza-id")
-		if n.Attr("type") != "groupchat" || body == nil {
+		body, subject, id := n.Find("message/body"), n.Find("message/subject"), n.Find("message/stanza-id")
+		var line spoken
+		switch {
+		case n.Attr("type") != "groupchat" || body == nil && subject == nil:
 			return
-		}
-		if id == nil {
+		case body == nil && id == nil:
+			return // the subject that was there on entering
+		case id == nil:
 			k.t.Errorf("a line without a stanza-id: %s", n)
 			return
+		case body == nil:
+			line = spoken{id.Attr("id"), "<subject>" + subject.Text + "</subject>"}
+		default:
+			line = spoken{id.Attr("id"), body.Text}
 		}
-		line := spoken{id.Attr("id"), body.Text}
 		if at, again := k.seen[line.body]; again {
 			if k.shown[at] != line {
 				k.t.Errorf("%q was %s and is now %s", line.body, k.shown[at].id, line.id)
@@ -107,6 +114,9 @@ func (k *killing) round(i int) {
 			default:
 			}
 			k.romeo.Do(fmt.Sprintf("PRIVMSG #verona :line %d", first+n))
+			if n%20 == 10 {
+				k.romeo.Do(fmt.Sprintf("TOPIC #verona :subject %d", first+n))
+			}
 			if n%50 == 0 {
 				k.stream.Send(`<message type='groupchat' id='own%d' from='%s' to='%s'><body>own line %d</body></message>`, first+n, balcony, room, first+n)
 			}
@@ -176,8 +186,12 @@ func (k *killing) compare() {
 			k.t.Fatal(err)
 		}
 		for _, l := range lines {
-			kept = append(kept, spoken{l.String(), l.Body})
-			count[l.Body]++
+			what := l.Body
+			if what == "" {
+				what = string(l.Extra)
+			}
+			kept = append(kept, spoken{l.String(), what})
+			count[what]++
 			q.After = l.Key
 		}
 	}
@@ -194,6 +208,15 @@ func (k *killing) compare() {
 		if n > 1 {
 			k.t.Errorf("%q is in the archive %d times", body, n)
 		}
+	}
+	subjects := 0
+	for _, line := range k.shown {
+		if strings.HasPrefix(line.body, "<subject>") {
+			subjects++
+		}
+	}
+	if subjects < kills/10 {
+		k.t.Errorf("only %d subjects were shown", subjects)
 	}
 	k.t.Logf("%d lines were shown, %d are in the archive, over %d kills", len(k.shown), len(kept), kills)
 }

@@ -160,6 +160,65 @@ func TestDemoFails(t *testing.T) {
 	gone(t, out.String())
 }
 
+// On Matrix people answer who comes after the conversation, in the room and in chats.
+func TestCompany(t *testing.T) {
+	env, err := testenv.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a homeserver may have to be built
+	defer cancel()
+	out := newOutput()
+	n := &matrixNetwork{}
+	for _, s := range n.servers(ctx, &stage{out: newScreen(out, false), env: env}) {
+		if err := s.start(); err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+	}
+	if err := n.enter(ctx, n.stage); err != nil {
+		t.Fatal(err)
+	}
+	you, err := n.people.Login(ctx, n.server, "you", "phone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	company, leave := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.keepCompany(company)
+	}()
+	expect := func(ms ...testenv.EventMatch) {
+		t.Helper()
+		if _, err := you.Expect(ctx, ms...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := you.Join(ctx, n.room); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := you.Say(ctx, n.room, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	expect(testenv.Sender(n.ben.UserID), testenv.Text("“hello”, you say?"))
+	chat, err := you.CreateRoom(ctx, testenv.MatrixRoom{Direct: true, Invite: []string{n.carol.UserID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(testenv.InRoom(chat), testenv.Membership(n.carol.UserID, "join"))
+	if _, err := you.Say(ctx, chat, "psst"); err != nil {
+		t.Fatal(err)
+	}
+	expect(testenv.InRoom(chat), testenv.Sender(n.carol.UserID), testenv.Text("Between you and me: psst"))
+	leave()
+	<-done
+}
+
 func TestAnswer(t *testing.T) {
 	for _, c := range []struct{ line, to, text string }{
 		{":you!u@h JOIN :#garden", channel, "Hello you!"},

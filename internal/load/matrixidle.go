@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -288,11 +289,7 @@ func (r *matrixRig) connect(ctx context.Context) error {
 			token, _ := r.srv.User(matrixName(i)).Login("")
 			tokens.WriteString(token + "\n")
 		}
-		part := r.tokens() + ".part"
-		if err := os.WriteFile(part, []byte(tokens.String()), 0o600); err != nil {
-			return err
-		}
-		return os.Rename(part, r.tokens())
+		return writeWhole(r.tokens(), tokens.String())
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -385,11 +382,18 @@ func (r *matrixRig) rest(ctx context.Context, d time.Duration) error {
 // goroutines is how many the process has, by its own word.
 func (r *matrixRig) goroutines(ctx context.Context) (int, error) {
 	if r.x == nil {
-		b, err := os.ReadFile(r.stats())
-		if err != nil {
-			return 0, err
+		for {
+			b, err := os.ReadFile(r.stats())
+			if err == nil {
+				return strconv.Atoi(string(b))
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return 0, err
+			}
+			if err := r.rest(ctx, 20*time.Millisecond); err != nil { // it has just begun
+				return 0, err
+			}
 		}
-		return strconv.Atoi(strings.TrimSpace(string(b)))
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.ops+"/metrics", nil)
 	if err != nil {

@@ -31,7 +31,7 @@ func pollsMain(args []string) error {
 	client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16}}
 	var started bool
 	for {
-		if err := os.WriteFile(*stats, []byte(strconv.Itoa(runtime.NumGoroutine())), 0o600); err != nil {
+		if err := writeWhole(*stats, strconv.Itoa(runtime.NumGoroutine())); err != nil {
 			return err
 		}
 		if tokens, err := os.ReadFile(*file); err == nil && !started {
@@ -42,6 +42,15 @@ func pollsMain(args []string) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// writeWhole writes a file that is there whole or not at all.
+func writeWhole(file, text string) error {
+	part := file + ".part"
+	if err := os.WriteFile(part, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, file)
 }
 
 // poll asks for news again and again. It ends with the process.

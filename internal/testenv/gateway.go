@@ -144,17 +144,21 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 		return nil, err
 	}
 	g := &Gateway{Domain: o.Domain, binary: bin}
-	g.Server, err = e.launch(ctx, "transportd", 2, func(dir string, ports []int) (func() *exec.Cmd, error) {
+	sockets := 1
+	if o.Matrix { // and one for files
+		sockets = 2
+	}
+	g.Server, err = e.launch(ctx, "transportd", sockets, func(dir string, ports []int) (func() *exec.Cmd, error) {
 		c := gatewayConfig{
 			Dir: dir, Domain: o.Domain, UserDomain: Domain, Secret: Secret, CA: e.CAFile(),
 			XMPP: cmp.Or(o.Via, Address(o.XMPP.Component)), Closed: o.Closed, Health: Address(ports[0]),
-			Driver: "irc", Files: Address(ports[1]), Upload: "auto",
+			Driver: "irc", Upload: "auto",
 		}
 		if o.NoUpload {
 			c.Upload = "off"
 		}
 		if o.Matrix {
-			c.Driver, o.Networks = "matrix", nil
+			c.Driver, o.Networks, c.Files = "matrix", nil, Address(ports[1])
 		}
 		for _, n := range o.Networks {
 			c.Networks = append(c.Networks, networkConfig{
@@ -172,7 +176,10 @@ func (e *Env) StartTransportd(ctx context.Context, o GatewayOptions) (*Gateway, 
 	if err != nil {
 		return nil, err
 	}
-	g.health, g.Files = "http://"+Address(g.ports[0]), "http://"+Address(g.ports[1])
+	g.health = "http://" + Address(g.ports[0])
+	if o.Matrix {
+		g.Files = "http://" + Address(g.ports[1])
+	}
 	return g, g.AwaitReady(ctx)
 }
 

@@ -47,6 +47,18 @@ func TestInvitations(t *testing.T) {
 		asked(dora)
 		p.id(dora.Join(p.wait(), closed))
 		p.expect(Presence(From(room+"/dora"+p.alias), Type(""), Affiliation("member")))
+
+		// A member of such a room is who is invited, and none who is not.
+		affiliate := func(address, affiliation string) {
+			p.Helper()
+			p.ask("set", room, `<query xmlns='`+nsAdmin+`'><item jid='`+address+`' affiliation='`+affiliation+`'/></query>`)
+		}
+		affiliate(carlAddress, "none")
+		must[MatrixEvent](p)(carl.Expect(p.wait(), Kind("left"), InRoom(closed), Membership(carl.UserID, "leave")))
+		affiliate(carlAddress, "member")
+		asked(carl)
+		affiliate(doraAddress, "none")
+		p.expect(Presence(From(room+"/dora"+p.alias), Type("unavailable"), Status("307")))
 	})
 }
 

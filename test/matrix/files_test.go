@@ -179,3 +179,37 @@ func TestFileLinks(t *testing.T) {
 		}
 	})
 }
+
+// TestCaption: what is said about a file, its thumbnail, and a sticker.
+func TestCaption(t *testing.T) {
+	everywhere(t, "caption", func(p *pair) {
+		garden := p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Alias: p.alias, Public: true}))
+		room := p.enter("")
+		cat, small := picture(p, 50), picture(p, 5)
+		uri := p.id(p.anna.Upload(p.wait(), cat, "image/png", "cat.png"))
+		line := p.id(p.anna.SendEvent(p.wait(), garden, "m.room.message", map[string]any{
+			"msgtype": "m.image", "body": "my cat", "filename": "cat.png", "url": uri, "info": map[string]any{
+				"mimetype": "image/png", "size": len(cat), "thumbnail_url": p.id(p.anna.Upload(p.wait(), small, "image/png", "")), "thumbnail_info": map[string]any{"mimetype": "image/png", "w": 5, "h": 5},
+			},
+		}))
+		file := p.expect(Message(FromBare(room), Has("urn:xmpp:sfs:0", "file-sharing"), Where("with a thumbnail", func(n *Node) bool { return n.First("thumbnail") != nil })))
+		if got := p.get(file.First("thumbnail").Attr("uri")); !bytes.Equal(got, small) {
+			p.Errorf("the thumbnail has %d bytes", len(got))
+		}
+		said := p.expect(Message(FromBare(room), Body("my cat")))
+		p.send(`<message to='%s' type='groupchat' id='%s'><reactions xmlns='urn:xmpp:reactions:0' id='%s'><reaction>🐈</reaction></reactions><store xmlns='urn:xmpp:hints'/></message>`,
+			room, p.xmpp.NewID(), stanzaIDOf(said))
+		p.hears(Sender(p.benID), Reacts(line, "🐈"))
+
+		p.id(p.anna.SendEvent(p.wait(), garden, "m.sticker", map[string]any{"body": "a purring cat", "url": uri, "info": map[string]any{"mimetype": "image/png"}}))
+		sticker := p.expect(Message(FromBare(room), Has("urn:xmpp:stickers:0", "sticker")))
+		if got := p.get(sticker.First("url").Content()); !bytes.Equal(got, cat) || sticker.First("desc").Content() != "a purring cat" {
+			p.Errorf("%d bytes: %s", len(got), sticker)
+		}
+
+		url := p.keep("dog.png", "image/png", cat)
+		p.say(room, "my dog", `<file-sharing xmlns='urn:xmpp:sfs:0'><file xmlns='urn:xmpp:file:metadata:0'><media-type>image/png</media-type><name>dog.png</name></file>`+
+			`<sources><url-data xmlns='http://jabber.org/protocol/url-data' target='`+Escape(url)+`'/></sources></file-sharing>`)
+		p.hears(InRoom(garden), Sender(p.benID), Content("m.image", "msgtype"), Content("dog.png", "filename"), Content("my dog", "body"))
+	})
+}

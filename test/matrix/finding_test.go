@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	. "transportd/internal/testenv"
 )
@@ -101,10 +102,13 @@ func TestHistory(t *testing.T) {
 	sideBySide(t, "history", func(p *pair) {
 		const said = 75
 		garden := p.id(p.anna.CreateRoom(p.wait(), MatrixRoom{Alias: p.alias, Public: true}))
-		var want []string
+		// What was edited and what was taken back is so in the archive, too.
+		p.id(p.anna.Edit(p.wait(), garden, p.id(p.anna.Say(p.wait(), garden, "tpyo")), "typo"))
+		p.id(p.anna.Redact(p.wait(), garden, p.id(p.anna.Say(p.wait(), garden, "a secret")), ""))
+		want := []string{"typo"}
 		for i := range said {
 			want = append(want, fmt.Sprintf("line %d", i))
-			p.id(p.anna.Say(p.wait(), garden, want[i]))
+			p.id(p.anna.Say(p.wait(), garden, want[i+1]))
 		}
 		room := p.room()
 		p.send(`<presence to='%s/me'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='5'/></x></presence>`, room)
@@ -113,7 +117,7 @@ func TestHistory(t *testing.T) {
 		for _, m := range p.xmpp.Received(Message(FromBare(room), Delayed(), BodyLike("."))) {
 			joined = append(joined, m.First("body").Content())
 		}
-		if !slices.Equal(joined, want[said-5:]) {
+		if !slices.Equal(joined, want[len(want)-5:]) {
 			p.Errorf("with the join came %q", joined)
 		}
 		var got []string
@@ -130,18 +134,28 @@ func TestHistory(t *testing.T) {
 			p.Errorf("the archive has %d lines: %q", len(got), got)
 		}
 		// A line of now stands at its end, with the id it was shown with.
+		mark := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 		_, sid := p.say(room, "the last", "")
 		if pg := p.archive(room, "", 1); len(pg.bodies) != 1 || pg.bodies[0] != "the last" || pg.ids[0] != sid {
 			p.Errorf("the end of the archive is %+v, want %s", pg, sid)
 		}
 		// Other amounts: nothing at all, and what is newer than a time.
-		p.send(`<presence to='%s/me' type='unavailable'/>`, room)
-		p.expect(Presence(FromBare(room), Type("unavailable"), Status("110")))
-		p.xmpp.Forget()
-		p.send(`<presence to='%s/me'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>`, room)
-		p.expect(Message(FromBare(room), Type("groupchat"), Subject("")))
-		if m, seen := p.xmpp.Seen(Message(FromBare(room), Delayed(), BodyLike("."))); seen {
-			p.Errorf("no history was asked for, and there is %s", m)
+		for _, c := range []struct {
+			limit string
+			want  []string
+		}{{"maxstanzas='0'", nil}, {"since='" + mark + "'", []string{"the last"}}, {"seconds='3600' maxstanzas='2'", []string{want[said], "the last"}}} {
+			p.send(`<presence to='%s/me' type='unavailable'/>`, room)
+			p.expect(Presence(FromBare(room), Type("unavailable"), Status("110")))
+			before := len(p.xmpp.Received(Message(FromBare(room), Delayed(), BodyLike("."))))
+			p.send(`<presence to='%s/me'><x xmlns='http://jabber.org/protocol/muc'><history %s/></x></presence>`, room, Raw(c.limit))
+			p.expect(Message(FromBare(room), Type("groupchat"), Subject("")))
+			var told []string
+			for _, m := range p.xmpp.Received(Message(FromBare(room), Delayed(), BodyLike(".")))[before:] {
+				told = append(told, m.First("body").Content())
+			}
+			if !slices.Equal(told, c.want) {
+				p.Errorf("with %s come %q", c.limit, told)
+			}
 		}
 	})
 }

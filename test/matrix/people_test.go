@@ -1,6 +1,12 @@
 package matrix
 
 import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/hex"
+	"image"
+	"image/png"
 	"strings"
 	"testing"
 
@@ -120,5 +126,49 @@ func TestContactList(t *testing.T) {
 		}
 		p.send(`<message to='%s' type='chat' id='%s'><body>hello</body></message>`, p.annaAddress, p.xmpp.NewID())
 		p.hears(InRoom(chat), Sender(p.benID), Text("hello"))
+	})
+}
+
+// photo is for presence with the hash of a picture (XEP-0153).
+func photo() Match {
+	return Where("the hash of a picture", func(n *Node) bool {
+		p := n.First("photo")
+		return p != nil && len(p.Content()) == 40
+	})
+}
+
+// TestFaces: anna's presence, as it was before ben's account was there and as it changes,
+// and her picture.
+func TestFaces(t *testing.T) {
+	everywhere(t, "faces", func(p *pair) {
+		var drawn bytes.Buffer
+		p.try(png.Encode(&drawn, image.NewGray(image.Rect(0, 0, 64, 64))))
+		p.try(p.anna.SetAvatar(p.wait(), p.id(p.anna.Upload(p.wait(), drawn.Bytes(), "image/png", "face.png"))))
+		p.try(p.anna.SetPresence(p.wait(), "unavailable", "out for lunch"))
+		p.chat()
+		p.send(`<presence to='%s' type='subscribe'/>`, p.annaAddress)
+		away := Where("away", func(n *Node) bool { return n.First("show").Content() == "away" })
+		p.expect(Presence(From(p.annaAddress), away, StatusText("out for lunch")))
+		shown := p.expect(Presence(From(p.annaAddress), photo()))
+		hash := shown.First("photo").Content()
+		p.expect(Message(From(p.annaAddress), Type("headline"), hasAttr("urn:xmpp:avatar:metadata", "info", "id", hash)))
+		card := must[Stanza](p)(p.xmpp.Request(p.wait(), "get", p.annaAddress, `<vCard xmlns='vcard-temp'/>`))
+		for _, data := range []string{
+			card.First("BINVAL").Content(),
+			must[Stanza](p)(p.xmpp.Request(p.wait(), "get", p.annaAddress, `<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:data'><item id='`+hash+`'/></items></pubsub>`)).First("data").Content(),
+		} {
+			raw, err := base64.StdEncoding.DecodeString(data)
+			if sum := sha1.Sum(raw); err != nil || hex.EncodeToString(sum[:]) != hash {
+				p.Errorf("the picture is not the one of the presence: %v, %.100q", err, data)
+			}
+		}
+		p.try(p.anna.SetPresence(p.wait(), "online", "back"))
+		p.expect(Presence(From(p.annaAddress), Not(away), StatusText("back")))
+
+		// Another of ben's clients is told the same when it asks.
+		laptop := must[*XMPPClient](p)(shared.xmpp.Connect(p.wait(), p.server, strings.TrimSuffix(p.xmpp.Bare, "@"+Domain), "laptop"))
+		p.Cleanup(func() { _ = laptop.Disconnect() })
+		p.try(laptop.Send(`<presence/>`))
+		must[Stanza](p)(laptop.Expect(p.wait(), Presence(From(p.annaAddress), StatusText("back"), photo())))
 	})
 }

@@ -210,14 +210,20 @@ func (w *world) meet(t *testing.T, s *site, scenario string) *pair {
 	p.xmpp = must[*XMPPClient](p)(w.xmpp.Connect(p.wait(), s.server, ben, "phone"))
 	t.Cleanup(func() { _ = p.xmpp.Disconnect() })
 	p.send(`<presence/>`)
-	answer := must[Stanza](p)(p.xmpp.Request(p.wait(), "set", s.domain, `<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>`+
-		field("FORM_TYPE", "jabber:iq:register")+field("user", p.benID)+field("password", MatrixPassword(ben))+field("homeserver", w.homeserver.URL)+`</x></query>`))
-	if answer.Attr("type") != "result" {
-		t.Fatalf("the registration is answered by %s", answer)
-	}
+	p.register(w.homeserver, MatrixPassword(ben))
 	p.send(`<presence to='%s' type='subscribe'/>`, s.domain)
 	p.expect(Presence(From(s.domain), StatusText(`Connected as`)))
 	return p
+}
+
+// register logs ben in with his Matrix account.
+func (p *pair) register(h *Homeserver, password string) {
+	p.Helper()
+	answer := must[Stanza](p)(p.xmpp.Request(p.wait(), "set", p.domain, `<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>`+
+		field("FORM_TYPE", "jabber:iq:register")+field("user", p.benID)+field("password", password)+field("homeserver", h.URL)+`</x></query>`))
+	if answer.Attr("type") != "result" {
+		p.Fatalf("the registration is answered by %s", answer)
+	}
 }
 
 func field(name, value string) string {
