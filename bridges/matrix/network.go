@@ -265,6 +265,7 @@ func (n *network) detach(ctx context.Context) {
 	t := n.begin()
 	defer t.release()
 	n.mu.Lock()
+	n.cli = nil
 	for _, j := range n.jobs.queue {
 		t.fail(j.ref, errOffline())
 	}
