@@ -21,6 +21,9 @@ const (
 	// outboundAgain is until what may not have arrived is tried again, and until it is
 	// looked what is too old.
 	outboundAgain = 5 * time.Second
+	// outboundRest is until what a killed process may have been sending is sent again: the
+	// network may be at work on it, and two requests at once may become two lines.
+	outboundRest = 2 * time.Second
 )
 
 // outbox is what the user says on a network that takes a line once (Caps.Once): stored
@@ -49,6 +52,7 @@ type outqueue struct {
 	place   outplace
 	waiting []*outbound
 	busy    bool // the network has been asked for the first
+	resting bool
 }
 
 // outbound is a stanza of the user's.
@@ -61,6 +65,7 @@ type outbound struct {
 	at            time.Time
 	former        bool // an earlier process accepted it, and may have shown it
 	unsure        bool // the network may have it
+	doubt         bool // an earlier process may have been sending it when it ended
 	done          bool
 }
 
@@ -167,6 +172,16 @@ func (q *outqueue) ask(b *outbound) bool {
 	}
 	p := q.spot(b)
 	if p == nil {
+		return false
+	}
+	if b.doubt {
+		if !q.resting {
+			q.resting = true
+			l.s.after(outboundRest, func() {
+				q.resting, b.doubt = false, false
+				q.next()
+			})
+		}
 		return false
 	}
 	q.busy = true

@@ -87,7 +87,9 @@ func (o *outbox) restore(values map[string][]byte) {
 			continue
 		}
 		b.name, b.former, b.unsure = name, true, true
-		o.add(o.at(at), b)
+		q := o.at(at)
+		b.doubt = len(q.waiting) == 0
+		o.add(q, b)
 	}
 	if len(o.tokens) > 0 {
 		o.l.log.Info("what waited to be said is said", "lines", len(o.tokens))

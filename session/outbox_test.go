@@ -84,6 +84,8 @@ func TestWhatWaitsIsSaidByTheNextProcess(t *testing.T) {
 		w.wantWaiting(3)
 		token := w.net().Tokens()[0]
 		w.revive()
+		w.wantSaidTo() // the network may be at work on what the last process asked
+		time.Sleep(outboundRest)
 		w.wantSaidTo("one", "two")
 		if got := w.net().Tokens(); got[0] != token || len(got) != 2 || got[1] == token {
 			t.Errorf("the tokens are %q, the first was %q", got, token)
@@ -156,6 +158,7 @@ func TestShownAndNotNoted(t *testing.T) {
 		before := len(w.archived())
 		w.archive.Apply(&archive.SaveState{Gateway: domain, User: "alice@home.example", Network: "net", Changes: left})
 		w.revive()
+		time.Sleep(outboundRest)
 		w.wantWaiting(0)
 		w.join("phone", "alice")
 		if got := w.archived(); len(got) != before {
@@ -276,6 +279,7 @@ func TestWhatWaitsToBeSaidToAPerson(t *testing.T) {
 		w.from("<message from='ALICE/phone' to='bob%net@GW' type='chat' id='p1'><body>one</body><request xmlns='urn:xmpp:receipts'/></message>")
 		w.wantWaiting(1)
 		w.revive()
+		time.Sleep(outboundRest)
 		w.expect(`from="bob%net & <received & id="p1"`)
 		w.wantWaiting(0)
 		w.driver.Gate = func(_ *bridgetest.ScriptNet, run int, _ bridges.Start) error {

@@ -154,6 +154,7 @@ func TestOutbox(t *testing.T) {
 	k.fence()
 	s.gateway.Kill9()
 	thaw()
+	k.hears(InRoom(k.garden), Sender(k.benID), Text("frozen 0"))
 	k.try(s.gateway.Start(k.wait()))
 	k.settled()
 
