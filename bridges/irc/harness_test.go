@@ -36,8 +36,11 @@ func newRecorder(ctx context.Context) *recorder {
 func (r *recorder) Commit(context.Context, map[string][]byte) error { return nil }
 
 func (r *recorder) Emit(ctx context.Context, ev bridges.Event) error {
-	if r.onEmit != nil {
-		r.onEmit(ev)
+	r.mu.Lock()
+	onEmit := r.onEmit
+	r.mu.Unlock()
+	if onEmit != nil {
+		onEmit(ev)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
