@@ -98,6 +98,10 @@ func (a *Archive) Apply(op Op) bool {
 		return a.put(op, true)
 	case *Amend:
 		return a.put(op, op.Retracted != 0)
+	case *SaveState:
+		if s, ok := a.backend.(Sealer); ok {
+			return a.put(s.SealState(op), false)
+		}
 	}
 	return a.put(op, false)
 }

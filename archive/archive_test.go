@@ -511,8 +511,9 @@ func someOps() []archive.Op {
 		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "", nil, true, false}},
 		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "", []byte("<x/>"), true, false}},
 		&archive.AddPrivate{"g", "u", archive.Private{key, "p", "n", "v", "i", "b", "$y", nil, false, true}},
-		&archive.SaveState{"g", "u", "n", map[string][]byte{"token": []byte("s1"), "sealed/key": {0, 255}, "empty": {}, "gone": nil}},
-		&archive.SaveState{"g", "u", "n", map[string][]byte{}},
+		&archive.SaveState{"g", "u", "n", map[string][]byte{"token": []byte("s1"), "sealed/key": {0, 255}, "empty": {}, "gone": nil}, false},
+		&archive.SaveState{"g", "u", "n", map[string][]byte{}, false},
+		&archive.SaveState{"g", "u", "n", map[string][]byte{"sealed/key": {1, 255}}, true},
 		&archive.SettlePrivate{"g", "u", key, true},
 	}
 }

@@ -104,6 +104,14 @@ const SealedState = "sealed/"
 type SaveState struct {
 	Gateway, User, Network string
 	Changes                map[string][]byte
+	// Sealed: the values of names that begin with SealedState are encrypted (Sealer).
+	Sealed bool
+}
+
+// Sealer is a Backend that encrypts. What is secret then never lies open in the journal.
+type Sealer interface {
+	// SealState is op with what is secret encrypted; op itself stays as it is.
+	SealState(op *SaveState) *SaveState
 }
 
 // MaxState is how many bytes of names and values one SaveState has at most. It is one

@@ -18,6 +18,7 @@ const (
 	opSaveState
 	opAddNamedLine    // AddLine with Named
 	opAddNamedPrivate // AddPrivate with NetID or Extra
+	opSaveSealed      // SaveState with Sealed
 )
 
 var errDamaged = errors.New("archive: a record of the journal is damaged")
@@ -115,7 +116,11 @@ func appendOp(b []byte, op Op) []byte {
 		e.key(op.Key)
 		e.flags(op.Again)
 	case *SaveState:
-		e.b = append(e.b, opSaveState)
+		kind := opSaveState
+		if op.Sealed {
+			kind = opSaveSealed
+		}
+		e.b = append(e.b, kind)
 		e.texts(op.Gateway, op.User, op.Network)
 		e.number(int64(len(op.Changes)))
 		for name, value := range op.Changes {
@@ -257,8 +262,8 @@ func (d *decoder) op(kind byte) Op {
 		op.Key = d.key()
 		d.flags(&op.Again)
 		return op
-	case opSaveState:
-		op := &SaveState{Changes: map[string][]byte{}}
+	case opSaveState, opSaveSealed:
+		op := &SaveState{Changes: map[string][]byte{}, Sealed: kind == opSaveSealed}
 		d.texts(&op.Gateway, &op.User, &op.Network)
 		for n := d.number(); n > 0 && !d.bad; n-- {
 			name, gone := d.text(), false

@@ -34,7 +34,22 @@ func (w *archiveWrite) saveState(op *archive.SaveState) {
 	if w.states[key] == nil {
 		w.states[key] = make(map[string][]byte, len(op.Changes))
 	}
-	maps.Copy(w.states[key], op.Changes)
+	maps.Copy(w.states[key], w.db.SealState(op).Changes)
+}
+
+// SealState implements archive.Sealer. It does not block.
+func (db *DB) SealState(op *archive.SaveState) *archive.SaveState {
+	secret := func(name string) bool { return strings.HasPrefix(name, archive.SealedState) && op.Changes[name] != nil }
+	if op.Sealed || !slices.ContainsFunc(slices.Collect(maps.Keys(op.Changes)), secret) {
+		return op
+	}
+	sealed := &archive.SaveState{Gateway: op.Gateway, User: op.User, Network: op.Network, Changes: maps.Clone(op.Changes), Sealed: true}
+	for name, value := range op.Changes {
+		if secret(name) {
+			sealed.Changes[name] = db.seal.seal(statePlace(op.Gateway, op.User, op.Network, name), value)
+		}
+	}
+	return sealed
 }
 
 // stateRow is one value; nil: it goes.
@@ -61,11 +76,7 @@ func (w *archiveWrite) saveStates() error {
 					gone = append(gone, stateRow{account: id, name: name})
 					continue
 				}
-				sealed := strings.HasPrefix(name, archive.SealedState)
-				if sealed {
-					value = w.db.seal.seal(statePlace(key.gateway, key.user, key.network, name), value)
-				}
-				puts = append(puts, stateRow{id, name, sealed, value})
+				puts = append(puts, stateRow{id, name, strings.HasPrefix(name, archive.SealedState), value})
 			}
 		}
 	}

@@ -219,7 +219,7 @@ func testAnInterruptedCopyIsRefused(t *testing.T) {
 	if _, err := Copy(t.Context(), from, to, nil); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("copied again: %v", err)
 	}
-	if _, err := RotateKey(t.Context(), to); !errors.Is(err, ErrIncomplete) {
+	if _, err := RotateKey(t.Context(), to, nil); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("rotated: %v", err)
 	}
 }

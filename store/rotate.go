@@ -57,8 +57,9 @@ type Rotation struct {
 // and puts it in the key file's place. The database must not be in use:
 // ErrInUse. Wherever it is interrupted, the next start goes on with the key that
 // fits: the new key waits beside the old one, on the disk, before the database
-// changes, and takes its place afterwards. Other errors as Open.
-func RotateKey(ctx context.Context, o Options) (Rotation, error) {
+// changes, and takes its place afterwards. ready, if not nil, may refuse once nobody else
+// can use the database. Other errors as Open.
+func RotateKey(ctx context.Context, o Options, ready func() error) (Rotation, error) {
 	b, err := newBackend(o)
 	if err != nil {
 		return Rotation{}, err
@@ -70,6 +71,11 @@ func RotateKey(ctx context.Context, o Options) (Rotation, error) {
 		return Rotation{}, err
 	}
 	defer func() { _ = b.release() }()
+	if ready != nil {
+		if err := ready(); err != nil {
+			return Rotation{}, err
+		}
+	}
 	pool, err := b.pool(durablePool)
 	if err != nil {
 		return Rotation{}, explain(b, "rotate the key", err)

@@ -37,7 +37,7 @@ func testRotateKey(t *testing.T) {
 	o := options(t, t.TempDir())
 	fill(t, o)
 	want, old := everything(t, o), readFile(t, o.KeyFile)
-	r, err := RotateKey(t.Context(), o)
+	r, err := RotateKey(t.Context(), o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func testAnInterruptedRotation(t *testing.T) {
 	if !bytes.Equal(old, readFile(t, o.KeyFile)) {
 		t.Error("before the change: the key was replaced")
 	}
-	if _, err := RotateKey(t.Context(), o); err != nil {
+	if _, err := RotateKey(t.Context(), o, nil); err != nil {
 		t.Fatal(err)
 	}
 
@@ -107,7 +107,7 @@ func TestRotateLeavesABrokenValueAlone(t *testing.T) {
 	o := options(t, t.TempDir())
 	fill(t, o)
 	execAll(t, rawAt(t, o), "UPDATE gateway_keys SET value = CAST('broken' AS BLOB)")
-	r, err := RotateKey(t.Context(), o)
+	r, err := RotateKey(t.Context(), o, nil)
 	if err != nil || r.Sealed != 6 || r.Broken != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -115,20 +115,20 @@ func TestRotateLeavesABrokenValueAlone(t *testing.T) {
 
 func TestRotateRefusals(t *testing.T) {
 	o := options(t, t.TempDir())
-	if _, err := RotateKey(t.Context(), o); !errors.Is(err, ErrCannotOpen) {
+	if _, err := RotateKey(t.Context(), o, nil); !errors.Is(err, ErrCannotOpen) {
 		t.Errorf("no database: %v", err)
 	}
 	db, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RotateKey(t.Context(), o); !errors.Is(err, ErrInUse) {
+	if _, err := RotateKey(t.Context(), o, nil); !errors.Is(err, ErrInUse) {
 		t.Errorf("in use: %v", err)
 	}
 	if err := errors.Join(db.Close(), os.Remove(o.KeyFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := RotateKey(t.Context(), o); !errors.Is(err, ErrKeyMissing) {
+	if _, err := RotateKey(t.Context(), o, nil); !errors.Is(err, ErrKeyMissing) {
 		t.Errorf("no key: %v", err)
 	}
 }
@@ -140,7 +140,7 @@ const rotateFolder = "STORE_TEST_ROTATE_FOLDER"
 func rotateForEver(dir string) {
 	o := Options{Path: filepath.Join(dir, "t.db"), Postgres: secret.Text(os.Getenv(crashPostgres)), KeyFile: filepath.Join(dir, "t.key")}
 	for {
-		r, err := RotateKey(context.Background(), o)
+		r, err := RotateKey(context.Background(), o, nil)
 		fmt.Println(r.New, err)
 		if err != nil {
 			os.Exit(1)
@@ -204,7 +204,7 @@ func testRotateMuch(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	r, err := RotateKey(t.Context(), o)
+	r, err := RotateKey(t.Context(), o, nil)
 	if want := 2*(len(changes)-1) + 2 + rooms; err != nil || r.Sealed != want || r.Broken != 0 {
 		t.Errorf("%+v, %v; there are %d", r, err, want)
 	}

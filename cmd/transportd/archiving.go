@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -43,4 +44,14 @@ func drain(ctx context.Context, a *archive.Archive, user string) error {
 // journalFile is where the archive's journal lies.
 func journalFile(keyFile string) string {
 	return strings.TrimSuffix(keyFile, filepath.Ext(keyFile)) + ".journal"
+}
+
+// journalIsEmpty refuses a journal in which a process that was killed has left something:
+// what is secret there is sealed with the present key.
+func journalIsEmpty(keyFile string) error {
+	n, err := archive.Pending(journalFile(keyFile))
+	if err == nil && n > 0 {
+		err = fmt.Errorf("%d changes that a killed process left behind in %s are not in the database yet: start transportd once, and stop it", n, journalFile(keyFile))
+	}
+	return err
 }

@@ -134,7 +134,9 @@ database as well knows the passwords in it all the same.
 
 It can be interrupted at any moment: the new key waits beside the old one, with
 .new behind its name, until the database has changed, and the next start uses the
-one that fits. The daemon must not run meanwhile.`,
+one that fits. The daemon must not run meanwhile, and must have ended by itself: what
+a killed one left in its journal is sealed with the old key, and stored at the next
+start.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.load()
@@ -145,7 +147,7 @@ one that fits. The daemon must not run meanwhile.`,
 			if err != nil {
 				return err
 			}
-			r, err := store.RotateKey(cmd.Context(), where)
+			r, err := store.RotateKey(cmd.Context(), where, func() error { return journalIsEmpty(c.Store.KeyFile) })
 			if err != nil {
 				return err
 			}

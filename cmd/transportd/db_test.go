@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"transportd/archive"
 	"transportd/internal/secret"
 	"transportd/internal/testenv"
 	"transportd/store"
@@ -130,6 +133,34 @@ func TestRotateKeyCommand(t *testing.T) {
 	}
 	if after, err := os.ReadFile(o.KeyFile); err != nil || bytes.Equal(after, before) {
 		t.Errorf("the key is the same (%v)", err)
+	}
+	holds(t, o)
+}
+
+// refusing is a database that takes nothing of an archive.
+type refusing struct{ *store.DB }
+
+func (refusing) WriteArchive(context.Context, []archive.Op) error { return errors.New("not now") }
+
+// TestRotateKeyWithAJournal: what a killed process left behind is sealed with the old key.
+func TestRotateKeyWithAJournal(t *testing.T) {
+	file, _ := stocked(t)
+	o := stockOptions(file)
+	db, err := store.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := archive.Open(archive.Options{Backend: refusing{db}, Database: "one", Journal: journalFile(o.KeyFile)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Apply(&archive.SaveState{Gateway: "g", User: "u@x", Network: "n", Changes: map[string][]byte{"sealed/key": []byte("k")}})
+	if err := errors.Join(a.Close(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := cli(t, "db", "rotate-key", "-c", file)
+	if code != exitFailure || !strings.Contains(stderr, "1 changes that a killed process left behind") || !strings.Contains(stderr, "start transportd once") {
+		t.Errorf("%d %q", code, stderr)
 	}
 	holds(t, o)
 }
