@@ -57,6 +57,7 @@ const (
 	setPassword   = "password" // never stored
 	setHomeserver = "homeserver"
 	setToken      = "access_token"
+	setReceipts   = "receipts"
 
 	setUserID   = "user_id"
 	setDevice   = "device_id"
@@ -86,7 +87,16 @@ var userFields = []bridges.Field{
 		Help: "Where your homeserver is, as in “https://matrix.example.org”, if your Matrix ID does not lead there."},
 	{Name: setToken, Label: "Access token", Kind: bridges.FieldSecret, Advanced: true,
 		Help: "Of a session of yours, in place of a password."},
+	{Name: setReceipts, Label: "Who sees what you have read", Kind: bridges.FieldChoice, Advanced: true,
+		Options: []string{receiptsShown, receiptsPrivate}, Default: receiptsShown,
+		Help: "“everybody”, or “nobody”: only your own clients then know."},
 }
+
+// What the setting about receipts may be.
+const (
+	receiptsShown   = "everybody"
+	receiptsPrivate = "nobody"
+)
 
 // entered and left count the links that run. When the last ends, idle connections
 // are closed with it.

@@ -26,6 +26,8 @@ type credentials struct {
 	device id.DeviceID
 	token  string
 
+	privately bool // what is read is the user's own affair
+
 	// Of OAuth 2.0, where tokens end soon and are renewed.
 	refresh  string
 	clientID string
@@ -37,7 +39,7 @@ func (d *Driver) readCredentials(a bridges.Account) (credentials, error) {
 	get := func(name string) string { return strings.TrimSpace(a.Settings[name]) }
 	c := credentials{
 		user: id.UserID(get(setUserID)), device: id.DeviceID(get(setDevice)), token: get(setToken),
-		refresh: get(setRefresh), clientID: get(setClientID),
+		refresh: get(setRefresh), clientID: get(setClientID), privately: get(setReceipts) == receiptsPrivate,
 	}
 	if c.user == "" || c.token == "" {
 		return c, &bridges.Error{Kind: bridges.NeedsAccount, Permanent: true,

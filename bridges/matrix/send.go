@@ -352,9 +352,11 @@ func (n *network) SetRead(at bridges.Place, line bridges.MessageID) error {
 		if r == nil {
 			return
 		}
-		err := n.d.request(ctx, func(ctx context.Context) error {
-			return n.client().SetReadMarkers(ctx, r.id, &mautrix.ReqSetReadMarkers{Read: id.EventID(line), FullyRead: id.EventID(line)})
-		})
+		markers := &mautrix.ReqSetReadMarkers{Read: id.EventID(line), FullyRead: id.EventID(line)}
+		if n.creds.privately {
+			markers.Read, markers.ReadPrivate = "", markers.Read
+		}
+		err := n.d.request(ctx, func(ctx context.Context) error { return n.client().SetReadMarkers(ctx, r.id, markers) })
 		if err != nil {
 			n.log.Debug("matrix: not marked as read", "error", err)
 		}
