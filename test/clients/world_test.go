@@ -80,6 +80,9 @@ func run(m *testing.M) int {
 		code = m.Run()
 	}
 	for _, s := range shared.sites {
+		if s == nil || s.gateway == nil {
+			continue // it did not start
+		}
 		if fault := s.gateway.Fault(); fault != "" {
 			fmt.Fprintf(os.Stderr, "transportd reported a fault:\n%s\n", fault)
 			code = 1
