@@ -15,7 +15,7 @@ import (
 
 // patience bounds one wait. It is no measure of speed: the machine may be busy
 // with every other scenario at once.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // domain is the gateway's, and closed that of a second one in the same process,
 // which nobody here may use. The others are for scenarios that need a transportd

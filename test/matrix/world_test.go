@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds one wait. It is no measure of speed: the machine may be busy.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Domains of gateways: on linksDomain files are not copied to the XMPP server.
 const (
