@@ -339,6 +339,7 @@ func TestPlayback(t *testing.T) {
 			{archive.Heard{Nick: "bob", Body: "lol", At: at}, false}, // a third one is another
 			{archive.Heard{Nick: "bob", Body: "lol", At: at.Add(-time.Hour)}, false},
 			{archive.Heard{Nick: "bob", Body: "x", NetID: "n1", At: at}, true},
+			{archive.Heard{Nick: "bob", Body: "x", NetID: "n1", At: at}, true}, // the network says it twice
 			{archive.Heard{Nick: "bob", Body: "x", NetID: "n2", At: at}, false},
 			{archive.Heard{Nick: "eve", Body: "x", At: at}, false},
 		} {

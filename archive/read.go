@@ -159,7 +159,7 @@ func (a *Archive) Recent(ctx context.Context, gateway, user, jid, id string) (Li
 
 // Has reports whether a line that a network plays back is one the user has seen
 // already. taken are the keys that earlier lines of the same playback were found
-// to be; it is added to. Where in has an Extra, that is compared as well.
+// to be; it is added to, and of no account for what the network has a name for. Where in has an Extra, that is compared as well.
 func (a *Archive) Has(ctx context.Context, gateway, user, jid string, in *Heard, taken map[Key]bool) (bool, error) {
 	if in.At.IsZero() {
 		return false, nil
@@ -173,14 +173,11 @@ func (a *Archive) Has(ctx context.Context, gateway, user, jid string, in *Heard,
 	}
 	for i := range lines {
 		l := &lines[i]
-		if taken[l.Key] {
+		named := in.NetID != "" && l.NetID != ""
+		if named && in.NetID != l.NetID || !named && taken[l.Key] {
 			continue
 		}
-		if in.NetID != "" && l.NetID != "" {
-			if in.NetID != l.NetID {
-				continue
-			}
-		} else if l.Nick != in.Nick || l.Body != in.Body || in.Extra != nil && !bytes.Equal(l.Extra, in.Extra) {
+		if !named && (l.Nick != in.Nick || l.Body != in.Body || in.Extra != nil && !bytes.Equal(l.Extra, in.Extra)) {
 			continue
 		}
 		taken[l.Key] = true

@@ -21,7 +21,7 @@ func (t *turn) timeline(ctx context.Context, r *room, ev *event.Event) (changed 
 	n := t.n
 	n.mu.Lock()
 	if r.opening && !r.open {
-		r.held = append(r.held, ev)
+		r.held = append(r.held, heldEvent{ev, t.replay})
 	}
 	n.mu.Unlock()
 	if r.known(ev.ID) {

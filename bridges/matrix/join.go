@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"transportd/bridges"
@@ -168,6 +169,12 @@ func (n *network) resolve(ctx context.Context, name string) (id.RoomID, []string
 	return resp.RoomID, append(slices.Clone(via), resp.Servers[:min(len(resp.Servers), maxVia)]...), nil
 }
 
+// heldEvent is one that came while its room was being entered.
+type heldEvent struct {
+	*event.Event
+	replay bool // an earlier connection may have reported it
+}
+
 // enter brings the session into a room the user is in: with its members, and with what
 // was said while the session was not told of it.
 func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name string, created bool) *bridges.Error {
@@ -239,12 +246,13 @@ func (n *network) enter(ctx context.Context, ref bridges.Ref, r *room, name stri
 		r.known(h.ID)
 		n.mu.Unlock()
 	}
-	for _, ev := range held {
-		if ev.StateKey == nil && in[ev.ID] {
+	for _, h := range held {
+		if h.StateKey == nil && in[h.ID] {
 			continue
 		}
-		r.forget(ev.ID)
-		t.timeline(ctx, r, ev)
+		r.forget(h.ID)
+		t.replay = h.replay // as it was when it came: another answer may be the present one
+		t.timeline(ctx, r, h.Event)
 	}
 	if k := len(history); k > 0 && history[k-1].Timestamp >= r.seen.At {
 		r.seen = seenState{history[k-1].ID, history[k-1].Timestamp}

@@ -24,11 +24,11 @@ type room struct {
 	missing time.Time    // since when lines are left out, until that is told
 	mine    []id.EventID // of the user's, told as outcomes, whose echo is still to come; under mu
 
-	open    bool           // the session has entered it
-	opening bool           // it is being entered: what happens meanwhile is held
-	held    []*event.Event // until then
-	called  string         // as the session asked for it
-	shown   string         // the name for people that was told last
+	open    bool        // the session has entered it
+	opening bool        // it is being entered: what happens meanwhile is held
+	held    []heldEvent // until then
+	called  string      // as the session asked for it
+	shown   string      // the name for people that was told last
 
 	// Of rooms that are open, and direct ones as far as they need it.
 	people  map[id.UserID]*member // who is in
