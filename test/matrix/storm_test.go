@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +15,7 @@ import (
 
 // The storm: how often transportd is killed, while lines go both ways at this pace.
 const (
-	stormKills = 8
+	stormKills = 6
 	stormPace  = 60 * time.Millisecond
 	// stormLost bounds the lines of one kill that had not reached transportd: they were
 	// in a socket, and nobody was shown that they were taken.
@@ -160,10 +161,27 @@ func (k *talk) same(body, id string, shown map[string]int) {
 	k.Helper()
 	if len(shown) != 1 {
 		k.Errorf("%q was shown as %v", body, shown)
+		k.around(body)
 	}
 	for ids := range shown {
 		if id != "" && !strings.HasPrefix(ids, id+" ") {
 			k.Errorf("%q was shown as %s, not under %s", body, ids, id)
 		}
+	}
+}
+
+// around logs what ben was shown from the line before a numbered one to that after it.
+func (k *talk) around(body string) {
+	k.Helper()
+	word, number, _ := strings.Cut(body, " ")
+	n, _ := strconv.Atoi(number)
+	all := k.xmpp.Received(Message(FromBare(k.at)))
+	is := func(n int) func(Stanza) bool {
+		want := Body(fmt.Sprint(word, " ", n))
+		return func(st Stanza) bool { return want.Holds(st.Node) }
+	}
+	from, to := slices.IndexFunc(all, is(n-1)), slices.IndexFunc(all, is(n+1))
+	if from >= 0 && to >= from {
+		k.Logf("meanwhile: %s", all[from:to+1])
 	}
 }
