@@ -53,7 +53,7 @@ var roomSettings = []setting{
 	{
 		field: bridges.Field{Name: setJoinRule, Label: "Who may enter", Kind: bridges.FieldChoice,
 			Help: "public: anybody; invite: who is invited; knock: who is invited, and others may ask for it; restricted: also members of certain other rooms."},
-		typ: event.StateJoinRules, now: func(r *room) string { return r.JoinRule }, options: joinRules, content: joinRule,
+		typ: event.StateJoinRules, now: func(r *room) string { return or(r.JoinRule, string(event.JoinRuleInvite)) }, options: joinRules, content: joinRule,
 	},
 	{
 		field: bridges.Field{Name: setHistory, Label: "Who may read what was said before", Kind: bridges.FieldChoice,

@@ -94,10 +94,11 @@ func (u *Uploader) Put(ctx context.Context, f *bridges.File, open func(context.C
 		return "", u.failed(ctx, err)
 	}
 	source := &source{Reader: m, left: size}
-	if err := u.put(ctx, &slot, typ, size, source); err != nil {
-		if e := source.failure(); e != nil {
-			return "", bridges.AsError(e) // the network's fault, not the service's
-		}
+	err = u.put(ctx, &slot, typ, size, source)
+	if e := source.failure(); e != nil {
+		return "", bridges.AsError(e) // the network's fault, not the service's
+	}
+	if err != nil {
 		return "", u.failed(ctx, err)
 	}
 	return slot.Get, nil
@@ -138,7 +139,8 @@ func (u *Uploader) put(ctx context.Context, slot *Slot, typ string, size int64, 
 	defer cancel()
 	stalled := time.AfterFunc(stallTime, cancel)
 	defer stalled.Stop()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, slot.Put, &moving{from, stalled})
+	body := &moving{Reader: from, stalled: stalled, closed: make(chan struct{})}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, slot.Put, body)
 	if err != nil {
 		return err
 	}
@@ -156,7 +158,12 @@ func (u *Uploader) put(ctx context.Context, slot *Slot, typ string, size int64, 
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("status %d", res.StatusCode)
 	}
-	return nil
+	select { // the service may answer before it is known whether there is more than was said
+	case <-body.closed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // cause is why a request failed, without its address: who knows that may write there.
@@ -219,6 +226,14 @@ func (s *source) Read(p []byte) (int, error) {
 type moving struct {
 	io.Reader
 	stalled *time.Timer
+	once    sync.Once
+	closed  chan struct{} // nothing is read any more
+}
+
+// Close implements io.Closer.
+func (m *moving) Close() error {
+	m.once.Do(func() { close(m.closed) })
+	return nil
 }
 
 func (m *moving) Read(p []byte) (int, error) {

@@ -202,8 +202,8 @@ func (m *Machine) Request(ctx context.Context, ev *event.Event) error {
 // Verified tells whether the device is signed by its account, so that others trust
 // it.
 func (m *Machine) Verified(ctx context.Context) (bool, error) {
-	m.own.RLock()
-	defer m.own.RUnlock()
+	m.own.Lock() // the library notes the keys it has found
+	defer m.own.Unlock()
 	_, verified, err := m.mach.GetOwnVerificationStatus(ctx)
 	return verified, err
 }
